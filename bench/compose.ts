@@ -16,7 +16,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type Cleanup, launchChromium, makeBusyClip, Producer, withCleanup } from '@humancast/testkit';
+import { type Cleanup, launchChromium, makeBusyClip, Producer, ViewerPage, withCleanup } from '@humancast/testkit';
 import type { BrowserContext, Page } from 'playwright-core';
 import { Compose, makeCertificate } from '../tests/containers/compose.ts';
 import { startEngine } from '../tests/containers/engine.ts';
@@ -175,7 +175,7 @@ async function relayFigure({ compose, producer, context }: Scene): Promise<Figur
       const { id, token } = await producer.createSession('busy');
       const page = await context.newPage();
       await page.goto(compose.url('SIGNALING_PORT', `/?session=${id}&token=${token}`));
-      await page.waitForFunction(() => (document.querySelector('video')?.currentTime ?? 0) > 1);
+      await new ViewerPage(page).playing();
       return page;
     }),
   );

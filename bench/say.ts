@@ -98,7 +98,7 @@ async function measure(cleanup: Cleanup): Promise<Result> {
   await page.goto(`${stack.signalingUrl}/?avatar=demo`);
   const box = page.getByRole('textbox');
   await box.waitFor();
-  await page.evaluate(installAudioMonitor);
+  await page.locator('video').evaluate(installAudioMonitor);
   const humancast = new Humancast({ apiKey: stack.apiKey, signalingUrl: stack.signalingUrl });
   const events = await followOnly(humancast, cleanup);
 

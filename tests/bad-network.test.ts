@@ -3,6 +3,7 @@ import {
   type ImpairmentRelay,
   launchChromium,
   makeBusyClip,
+  PAGE_STATE,
   Producer,
   type Stack,
   type StackOptions,
@@ -51,7 +52,7 @@ describe('page on a bad network', () => {
       ({ skewMs }) => Number.isFinite(skewMs),
     );
     scene.relay.restart('delay=25ms dead; 2s alive');
-    const stateOf = () => viewer.page.evaluate(() => document.querySelector('.pill')?.getAttribute('data-state'));
+    const stateOf = () => viewer.page.evaluate<string>(PAGE_STATE);
     await waitFor('the loss is noticed', stateOf, (state) => state === 'reconnecting');
     const { framesDecoded } = await figures(viewer);
     await waitFor(

@@ -8,6 +8,8 @@ import {
   makeBusyClip,
   makeTestClip,
   ownAddress,
+  PAGE_STATE,
+  PAGE_VIDEO,
   Producer,
   type Stack,
   startStack,
@@ -20,7 +22,7 @@ import { senderProcess } from './support/scene.ts';
 
 /** Counts the frames that the page's video element presents, independently of its statistics. */
 const COUNT_FRAMES = `(() => {
-  const video = document.querySelector('video');
+  const video = ${PAGE_VIDEO};
   window.presented = 0;
   const count = () => { window.presented++; video.requestVideoFrameCallback(count); };
   video.requestVideoFrameCallback(count);
@@ -82,7 +84,7 @@ describe('page in Firefox', () => {
   });
 
   const presented = (page: FirefoxPage) => page.evaluate<number>('window.presented');
-  const pill = (page: FirefoxPage) => page.evaluate<string>(`document.querySelector('.pill')?.textContent ?? ''`);
+  const stateOf = (page: FirefoxPage) => page.evaluate<string>(PAGE_STATE);
 
   it.each(['SIGKILL', 'SIGTERM'] as const)('presents new frames after its media-sender got %s', async (signal) => {
     const session = await producer.createSession('lights');
@@ -94,15 +96,15 @@ describe('page in Firefox', () => {
       () => presented(page),
       (count) => count > 20,
     );
-    expect(await pill(page)).toBe('Live');
+    expect(await stateOf(page)).toBe('playing');
     const host = await producer.hostOf(session.id);
     const victim = senderProcess(stack, host);
     victim.signal(signal);
     await victim.ended;
     await waitFor(
       'another media-sender hosts the session, and the page shows it',
-      async () => [(await producer.session(session.id)).host, await pill(page)],
-      ([now, words]) => now !== host && words === 'Live',
+      async () => [(await producer.session(session.id)).host, await stateOf(page)],
+      ([now, state]) => now !== host && state === 'playing',
     );
     const before = await presented(page);
     await waitFor(

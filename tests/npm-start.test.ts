@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, launchFirefox, makeTestClip, waitFor } from '@humancast/testkit';
+import { freePort, launchFirefox, makeTestClip, PAGE_STATE, PAGE_VIDEO, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStartConfig } from '../scripts/lib/start-config.mjs';
 
@@ -24,7 +24,7 @@ const PORTS = [
 
 /** Whether the page's video presents a frame within two seconds. Firefox's playback quality counts none for streams. */
 const FRAME = `new Promise((resolve) => {
-  document.querySelector('video')?.requestVideoFrameCallback(() => resolve(true));
+  (${PAGE_VIDEO})?.requestVideoFrameCallback(() => resolve(true));
   setTimeout(() => resolve(false), 2000);
 })`;
 
@@ -115,8 +115,8 @@ describe('npm start', () => {
       await page.goto(`http://127.0.0.1:${env['SIGNALING_PORT']}/?avatar=lights`);
       await waitFor(
         'frames are presented',
-        async () => [await page.evaluate(`document.querySelector('.pill')?.textContent`), await page.evaluate(FRAME)],
-        ([words, frame]) => words === 'Live' && frame === true,
+        async () => [await page.evaluate(PAGE_STATE), await page.evaluate(FRAME)],
+        ([state, frame]) => state === 'playing' && frame === true,
         60_000,
       );
     } finally {

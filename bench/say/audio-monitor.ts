@@ -9,7 +9,7 @@ export interface AudioMonitor {
 }
 
 /** Runs in the page: records key presses and audio. */
-export function installAudioMonitor(): void {
+export function installAudioMonitor(video: HTMLVideoElement): void {
   /** Share of full scale; idle is digital silence, apart from codec noise. */
   const LOUD = 0.01;
   /** Silence after which audio counts as the start of speech. */
@@ -24,8 +24,7 @@ export function installAudioMonitor(): void {
     true,
   );
 
-  const video = [...document.querySelectorAll('video')].find(({ srcObject }) => srcObject);
-  const stream = video?.srcObject;
+  const stream = video.srcObject;
   const track = stream instanceof MediaStream ? stream.getAudioTracks().at(0) : undefined;
   // W3C mediacapture-transform: supported by Chromium, missing in TypeScript's DOM library.
   const { MediaStreamTrackProcessor } = globalThis as unknown as {
@@ -33,7 +32,7 @@ export function installAudioMonitor(): void {
       track: MediaStreamTrack | undefined;
     }) => { readable: ReadableStream<AudioData> };
   };
-  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+  const reader = new MediaStreamTrackProcessor({ track: track?.clone() }).readable.getReader();
   const read = async (): Promise<void> => {
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
       const samples = new Float32Array(next.value.numberOfFrames);
@@ -42,7 +41,8 @@ export function installAudioMonitor(): void {
       if (!samples.some((sample) => Math.abs(sample) > LOUD)) continue;
       const now = Date.now();
       audioMonitor.lastReceivedAt = now;
-      if (video?.volume === 0) continue;
+      // An interruption disables the track, but not its clone.
+      if (!track?.enabled) continue;
       if (now - audioMonitor.lastLoudAt > PAUSE_MS) audioMonitor.voiceAt = now;
       audioMonitor.lastLoudAt = now;
     }

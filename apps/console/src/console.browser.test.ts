@@ -1,10 +1,11 @@
+import type { HumanCastElement } from '@humancast/element';
 import { launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BuiltPage, errorsOf } from '../test/built-page.js';
 import { FakeBackend } from '../test/fake-backend.js';
 
-const PLAYING = '.pill[data-state=playing]';
+const PLAYING = 'human-cast:state(playing)';
 
 let backend: FakeBackend;
 let browser: TestChromium;
@@ -32,6 +33,8 @@ afterAll(async () => {
   built?.remove();
 });
 
+const isMuted = (cast: Element) => (cast as HumanCastElement).muted;
+
 /** Ordered: each test continues where the previous one left the page. */
 describe('console', () => {
   it('the start page lists the avatars; a click on one starts a conversation', async () => {
@@ -44,7 +47,7 @@ describe('console', () => {
   });
 
   it('the player starts muted; the button and the M key toggle the sound', async () => {
-    const muted = () => page.evaluate(() => document.querySelector('video')?.muted);
+    const muted = () => page.locator('human-cast').evaluate(isMuted);
     expect(await muted()).toBe(true);
     await page.getByRole('button', { name: 'Turn on sound' }).click();
     await page.getByRole('button', { name: 'Sound off' }).waitFor();
@@ -95,11 +98,11 @@ describe('console', () => {
     await page.waitForSelector(PLAYING);
     const box = page.getByRole('textbox');
     await box.fill('My name is Mimi.');
-    expect(await page.evaluate(() => document.querySelector('video')?.muted)).toBe(true);
+    expect(await page.locator('human-cast').evaluate(isMuted)).toBe(true);
     await box.press('Enter');
     expect(await box.inputValue()).toBe('');
     await page.getByPlaceholder('Thinking').waitFor();
-    await expect.poll(() => page.evaluate(() => document.querySelector('video')?.muted)).toBe(false);
+    await expect.poll(() => page.locator('human-cast').evaluate(isMuted)).toBe(false);
     expect(backend.texts).toEqual(['My name is Mimi.']);
     backend.start('seg_said0001');
     await page.locator('.now', { hasText: 'My name is Mimi.' }).waitFor();
@@ -128,19 +131,19 @@ describe('console', () => {
   it('the player keeps its shape for a video of another aspect ratio, and shows the whole video', async () => {
     const box = () => page.locator('.player').boundingBox();
     const before = await box();
-    await page.evaluate(() => {
-      const video = document.querySelector('video');
+    await page.locator('video').evaluate((video) => {
       Object.defineProperties(video, { videoWidth: { value: 640 }, videoHeight: { value: 640 } });
-      video?.dispatchEvent(new Event('resize'));
+      video.dispatchEvent(new Event('resize'));
     });
-    await expect.poll(() => page.locator('.player').getAttribute('data-fit')).toBe('contain');
+    await expect
+      .poll(() => page.locator('video').evaluate((video) => getComputedStyle(video).objectFit))
+      .toBe('contain');
     expect(await box()).toEqual(before);
-    expect(await page.locator('video').evaluate((video) => getComputedStyle(video).objectFit)).toBe('contain');
   });
 
   it('a paused player shows a button, which resumes playback', async () => {
-    await page.evaluate(() => document.querySelector('video')?.pause());
-    await page.getByText('Paused').waitFor();
+    await page.locator('video').evaluate((video: HTMLVideoElement) => video.pause());
+    await page.waitForSelector('human-cast:state(paused)');
     await page.getByRole('button', { name: 'Tap to play' }).click();
     await page.waitForSelector(PLAYING);
   });

@@ -1,7 +1,7 @@
-import { type ClientStats, connect, type Session, type SessionState } from '@humancast/client';
+import type { ClientStats, SessionEvent, SessionState } from '@humancast/client';
+import type { HumanCastElement } from '@humancast/element';
 import { type Activity, EMPTY, withEvent, withState } from './activity.js';
-import { ApiError, BASE_URL, type Credentials, createSession, getSession } from './api.js';
-import { InterruptMute } from './interrupt-mute.js';
+import { ApiError, type Credentials, createSession, getSession } from './api.js';
 import { isOver, OwnSessions, type Visit } from './visit.js';
 import { isConnected } from './words.js';
 
@@ -13,7 +13,6 @@ const HISTORY_LENGTH = 60;
 
 export interface Conversation {
   state: SessionState;
-  waitingPosition: number | undefined;
   credentials: Credentials | undefined;
   activity: Activity;
   stats: ClientStats | undefined;
@@ -28,7 +27,6 @@ export interface Conversation {
 
 export const NOT_YET: Conversation = {
   state: 'connecting',
-  waitingPosition: undefined,
   credentials: undefined,
   activity: EMPTY,
   stats: undefined,
@@ -41,27 +39,30 @@ export const NOT_YET: Conversation = {
 export type UpdateConversation = (change: (was: Conversation) => Partial<Conversation>) => void;
 
 /**
- * One attempt at the conversation that the address names: creates or resumes the session, plays it in the video element, and
+ * One attempt at the conversation that the address names: creates or resumes the session, plays it in the element, and
  * follows its events until it ends.
  */
 export class ConversationRun {
   readonly #visit: Exclude<Visit, { kind: 'choose' }>;
-  readonly #video: HTMLVideoElement;
+  readonly #cast: HumanCastElement;
   readonly #update: UpdateConversation;
   readonly #own = new OwnSessions(sessionStorage);
-  readonly #interruptMute: InterruptMute;
+  readonly #listening = new AbortController();
   #credentials: Credentials | undefined;
-  #session: Session | undefined;
+  #hasPlayed = false;
   #closed = false;
 
-  constructor(visit: Exclude<Visit, { kind: 'choose' }>, video: HTMLVideoElement, update: UpdateConversation) {
+  constructor(visit: Exclude<Visit, { kind: 'choose' }>, cast: HumanCastElement, update: UpdateConversation) {
     this.#visit = visit;
-    this.#video = video;
+    this.#cast = cast;
     this.#update = update;
-    this.#interruptMute = new InterruptMute(video);
   }
 
   async start(): Promise<void> {
+    const { signal } = this.#listening;
+    this.#cast.addEventListener('statechange', ({ detail }) => this.#changed(detail), { signal });
+    this.#cast.addEventListener('sessionevent', ({ detail }) => this.#happened(detail), { signal });
+    this.#cast.addEventListener('stats', ({ detail }) => this.#measured(detail), { signal });
     if (this.#visit.kind === 'session') {
       this.#join(this.#visit.credentials);
       return;
@@ -69,14 +70,6 @@ export class ConversationRun {
     const kept = this.#own.get(this.#visit.avatar);
     if (kept) this.#join(kept);
     else await this.#create(this.#visit.avatar);
-  }
-
-  get session(): Session | undefined {
-    return this.#session;
-  }
-
-  interrupt(): void {
-    if (this.#session?.interrupt()) this.#interruptMute.begin();
   }
 
   /** Loads the queue from the server. */
@@ -93,8 +86,8 @@ export class ConversationRun {
 
   close(): void {
     this.#closed = true;
-    this.#interruptMute.end();
-    this.#session?.close();
+    this.#listening.abort();
+    this.#cast.session = '';
   }
 
   async #create(avatar: string): Promise<void> {
@@ -120,56 +113,41 @@ export class ConversationRun {
   }
 
   #join(credentials: Credentials): void {
-    const visit = this.#visit;
     this.#credentials = credentials;
     this.#update(() => ({ credentials, preparing: false }));
-    let hasPlayed = false;
-    const session = connect({
-      url: BASE_URL,
-      session: credentials.id,
-      token: credentials.token,
-      video: this.#video,
-      onState: (state) => {
-        if (this.#closed || session !== this.#session) return;
-        hasPlayed ||= isConnected(state);
-        this.#update(() => ({ state, waitingPosition: session.waitingPosition }));
-        if (state === 'playing') void this.refresh();
-        if (state === 'ended') this.#ended();
-      },
-      onError: ({ code, message, fatal }) => {
-        if (this.#closed || !fatal || session !== this.#session) return;
-        if (visit.kind !== 'avatar' || !isOver(code)) {
-          this.#update(() => ({ failure: { code, message } }));
-          return;
-        }
-        this.#own.forget(visit.avatar);
-        if (hasPlayed) this.#update(() => ({ failure: { code: 'session_ended', message } }));
-        else this.#startOver(visit.avatar);
-      },
-      onEvent: (event) => {
-        if (this.#closed) return;
-        this.#interruptMute.onEvent(event);
-        this.#update(({ activity }) => ({ activity: withEvent(activity, event) }));
-      },
-      onStats: (stats) => {
-        if (this.#closed) return;
-        this.#update(({ skewHistory }) => ({
-          stats,
-          skewHistory: [...skewHistory, stats.skewMs].slice(-HISTORY_LENGTH),
-        }));
-      },
-    });
-    this.#session = session;
+    this.#cast.session = credentials.id;
+    this.#cast.token = credentials.token;
+    // The same session may be joined again.
+    this.#cast.load();
   }
 
-  /** Replaces a stored session that has ended before anything of it was shown. */
-  #startOver(avatar: string): void {
-    this.#session = undefined;
-    void this.#create(avatar);
+  #changed(state: SessionState | undefined): void {
+    if (state === undefined) return;
+    this.#hasPlayed ||= isConnected(state);
+    if (state === 'failed' || state === 'ended') this.#over(state);
+    else this.#update(() => ({ state }));
+    if (state === 'playing') void this.refresh();
   }
 
-  #ended(): void {
-    if (this.#visit.kind === 'avatar') this.#own.forget(this.#visit.avatar);
-    this.#update(({ failure }) => ({ failure: failure ?? { code: 'session_ended', message: '' } }));
+  /** Replaces a stored session that has ended before anything of it was shown; otherwise tells why it is over. */
+  #over(state: SessionState): void {
+    let { code, message } = this.#cast.error ?? { code: 'session_ended', message: '' };
+    if (this.#visit.kind === 'avatar' && isOver(code)) {
+      this.#own.forget(this.#visit.avatar);
+      if (!this.#hasPlayed) {
+        void this.#create(this.#visit.avatar);
+        return;
+      }
+      code = 'session_ended';
+    }
+    this.#update(() => ({ state, failure: { code, message } }));
+  }
+
+  #happened(event: SessionEvent): void {
+    this.#update(({ activity }) => ({ activity: withEvent(activity, event) }));
+  }
+
+  #measured(stats: ClientStats): void {
+    this.#update(({ skewHistory }) => ({ stats, skewHistory: [...skewHistory, stats.skewMs].slice(-HISTORY_LENGTH) }));
   }
 }

@@ -1,3 +1,4 @@
+import '@humancast/element/define';
 import { render } from 'preact';
 import { Chooser } from './parts/chooser.js';
 import { ConversationPage } from './parts/conversation-page.js';

@@ -97,27 +97,6 @@ export function isConnected(state: SessionState): boolean {
   return state === 'playing' || state === 'stalled' || state === 'paused';
 }
 
-export function stateWords(state: SessionState, waitingPosition: number | undefined): string {
-  switch (state) {
-    case 'connecting':
-      return 'Connecting';
-    case 'waiting':
-      return waitingPosition === undefined ? 'Waiting' : `Number ${waitingPosition} in line`;
-    case 'playing':
-      return 'Live';
-    case 'stalled':
-      return 'Video stopped';
-    case 'paused':
-      return 'Paused';
-    case 'reconnecting':
-      return 'Reconnecting';
-    case 'ended':
-      return 'Ended';
-    case 'failed':
-      return 'Not connected';
-  }
-}
-
 /** Formats a bitrate in Mb/s. */
 export function megabits(bps: number | undefined): string {
   return bps === undefined ? '–' : (bps / 1e6).toFixed(1);

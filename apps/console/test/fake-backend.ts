@@ -2,6 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FakeSignaling } from '../../../packages/client/test/fake-signaling.js';
 import type { BuiltPage } from './built-page.js';
 
+/** In the shape of {@link FakeSignaling}'s video. */
+const POSTER =
+  '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="240"><rect width="320" height="240"/></svg>';
+
 /** The REST API and the built page, around a {@link FakeSignaling}. */
 export class FakeBackend {
   readonly signaling: FakeSignaling;
@@ -65,6 +69,7 @@ export class FakeBackend {
     else if (pathname.endsWith('/segments')) json(200, { segments: this.segments });
     else if (pathname.endsWith('/speak')) void this.#speak(request, json);
     else if (pathname.endsWith('/say')) void this.#say(request, json);
+    else if (pathname.endsWith('/poster')) response.writeHead(200, { 'content-type': 'image/svg+xml' }).end(POSTER);
     else if (pathname.startsWith('/v1/sessions/')) json(200, this.#state());
     else this.#page.serve(pathname, response);
   }

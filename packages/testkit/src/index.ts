@@ -26,6 +26,7 @@ export * from './viewers/audio-meter.js';
 export * from './viewers/light-viewer.js';
 export * from './viewers/media-link.js';
 export * from './viewers/mouth.js';
+export * from './viewers/page-video.js';
 export * from './viewers/receiver.js';
 export * from './viewers/receiver-answer.js';
 export * from './viewers/receiver-link.js';

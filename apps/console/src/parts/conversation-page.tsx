@@ -1,3 +1,4 @@
+import type { HumanCastElement } from '@humancast/element';
 import type { SessionSegment } from '@humancast/protocol';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { type Credentials, listSegments, TYPED_NAME } from '../api.js';
@@ -18,9 +19,9 @@ const RELOAD_SEGMENTS_MS = 5000;
 
 /** One conversation: the player, and beside it the segments, the activity and the quality figures. */
 export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
-  const video = useRef<HTMLVideoElement>(null);
-  const [conversation, controls] = useConversation(visit, video);
-  const { state, waitingPosition, credentials, activity, stats, skewHistory, failure, preparing } = conversation;
+  const cast = useRef<HumanCastElement>(null);
+  const [conversation, controls] = useConversation(visit, cast);
+  const { state, credentials, activity, stats, skewHistory, failure, preparing } = conversation;
   const saying = useSaying(activity);
   const segments = useSegments(credentials, isConnected(state));
   const [sheetOpen, setSheetOpen] = useState(false);
@@ -43,18 +44,7 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
         <h1>{title}</h1>
       </header>
       <main class="player-area">
-        <Player
-          video={video}
-          name={title}
-          state={state}
-          waitingPosition={waitingPosition}
-          preparing={preparing}
-          speaking={activity.speaking?.segment}
-          onInterrupt={controls.interrupt}
-          onUnmute={controls.unmute}
-          onMute={controls.mute}
-          onPlay={controls.play}
-        >
+        <Player cast={cast} name={title} preparing={preparing}>
           {failure && over && (
             <TroubleCard trouble={wordsFor(failure.code, failure.message)} onRetry={controls.retry} />
           )}
@@ -67,10 +57,10 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
           speaking={activity.speaking?.segment}
           thinking={saying.thinking}
           problem={saying.problem}
-          onInterrupt={controls.interrupt}
+          onInterrupt={() => cast.current?.interrupt()}
           onSay={(text) => {
             // The Enter key is a user gesture, which browsers require before they play audio.
-            void controls.unmute();
+            void cast.current?.unmute();
             void saying.submit(control, text);
           }}
         />

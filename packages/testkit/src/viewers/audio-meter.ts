@@ -12,12 +12,11 @@ export interface AudioMeter {
 const QUIET = 0.004;
 
 export async function startAudioMeter(page: Page): Promise<AudioMeter> {
-  await page.evaluate((quiet) => {
-    const video = [...document.querySelectorAll('video')].find(({ srcObject }) => srcObject);
+  await page.locator('video').evaluate((video: HTMLVideoElement, quiet) => {
     const context = new AudioContext({ sampleRate: 48_000 });
     const analyser = context.createAnalyser();
     analyser.fftSize = 4096;
-    context.createMediaStreamSource(video?.srcObject as MediaStream).connect(analyser);
+    context.createMediaStreamSource(video.srcObject as MediaStream).connect(analyser);
     const wave = new Float32Array(analyser.fftSize);
     const audioMeter = { level: 0, lastLoudMs: performance.now() };
     Object.assign(window, { audioMeter });

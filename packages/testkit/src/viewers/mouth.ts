@@ -5,12 +5,11 @@ import type { Page } from 'playwright-core';
  * @returns the darkest mean of the mouth's middle, 0–255; lower is more open.
  */
 export async function watchMouth(page: Page, ms: number): Promise<number> {
-  return page.evaluate(async (duration) => {
-    const video = [...document.querySelectorAll('video')].find((element) => element.videoWidth > 0);
+  return page.locator('video').evaluate(async (video: HTMLVideoElement, duration) => {
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 8;
     const context = canvas.getContext('2d', { willReadFrequently: true });
-    if (!video || !context) throw new Error('the page shows no video');
+    if (video.videoWidth === 0 || !context) throw new Error('the page shows no video');
     let darkest = 255;
     const until = performance.now() + duration;
     while (performance.now() < until) {

@@ -54,19 +54,21 @@ export class ViewerPage {
   /** Resolves when the video moves. */
   async playing(timeoutMs = 20_000): Promise<void> {
     await this.page.waitForFunction(
-      () => [...document.querySelectorAll('video')].some((video) => video.videoWidth > 0 && video.currentTime > 0.2),
+      () => {
+        const video = document.querySelector('human-cast')?.shadowRoot?.querySelector('video');
+        return video !== null && video !== undefined && video.videoWidth > 0 && video.currentTime > 0.2;
+      },
       null,
       { timeout: timeoutMs },
     );
   }
 
   async see(): Promise<Seen> {
-    return this.page.evaluate(async () => {
-      const video = [...document.querySelectorAll('video')].find((element) => element.videoWidth > 0);
+    return this.page.locator('video').evaluate(async (video: HTMLVideoElement) => {
       const canvas = document.createElement('canvas');
       canvas.width = canvas.height = 16;
       const context = canvas.getContext('2d');
-      if (!video || !context) throw new Error('the page shows no video');
+      if (video.videoWidth === 0 || !context) throw new Error('the page shows no video');
       context.drawImage(video, 0, 0, 16, 16);
       const { data } = context.getImageData(0, 0, 16, 16);
       const mean = (channel: number) => {
@@ -92,11 +94,10 @@ export class ViewerPage {
 
   /** Measures the loudness (RMS, 0–1) of the received audio over `ms`, and of a tone in it. */
   async measureAudio(ms: number, toneHz: number): Promise<{ rms: number; tone: number }> {
-    return this.page.evaluate(
-      async ([duration, hz]) => {
-        const video = [...document.querySelectorAll('video')].find((element) => element.srcObject);
+    return this.page.locator('video').evaluate(
+      async (video: HTMLVideoElement, [duration, hz]) => {
         const context = new AudioContext({ sampleRate: 48_000 });
-        const source = context.createMediaStreamSource(video?.srcObject as MediaStream);
+        const source = context.createMediaStreamSource(video.srcObject as MediaStream);
         const analyser = context.createAnalyser();
         analyser.fftSize = 4096;
         source.connect(analyser);
