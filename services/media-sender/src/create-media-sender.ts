@@ -73,13 +73,14 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   const id = newId('snd');
   const logger = baseLogger.child({ sender: id });
   const clock = systemClock;
-  const scheduler = new Scheduler(clock, (error) => logger.error({ err: error }, 'playout failed'));
   const store = new RedisMediaStore(media);
   const cache = new MediaCache(store, { maxBytes: config.mediaCacheBytes, packetizerOf });
   const stagger = new Stagger();
   const traffic = new Traffic();
   const packetPath = choosePacketPath(config.packetPath);
   logger.info({ packetPath: packetPath.kind, reason: packetPath.reason }, 'packet path chosen');
+  const onError = (error: unknown) => logger.error({ err: error }, 'playout failed');
+  const scheduler = new Scheduler(clock, onError, undefined, packetPath.sockets);
   const sender: { current?: MediaSender } = {};
   const voices = new VoicePublisher(media);
   const metrics = new SenderMetrics(metricsRegistry, {

@@ -132,4 +132,37 @@ describe('Scheduler', () => {
     time.advance(50);
     expect(task.runs).toBe(0);
   });
+
+  it('corks packets while the tasks of a round run, and lets none wait for longer than a millisecond', () => {
+    const time = new FakeTime();
+    const calls: string[] = [];
+    const packets = { cork: () => calls.push('cork'), uncork: () => calls.push('uncork') };
+    const scheduler = new Scheduler(time, failed, time, packets);
+    const task = (name: string, tookMs = 0): Task => ({
+      run: () => {
+        calls.push(name);
+        time.now += tookMs;
+        return undefined;
+      },
+    });
+    scheduler.add(task('a', 0.6), 4.1);
+    scheduler.add(task('b', 0.6), 4.15);
+    scheduler.add(task('c'), 4.2);
+    scheduler.add(task('d'), 4.25);
+    scheduler.add(task('later'), 15);
+    time.advance(10);
+    expect(calls).toEqual(['cork', 'a', 'b', 'uncork', 'cork', 'c', 'd', 'uncork']);
+    time.advance(10);
+    expect(calls.slice(8)).toEqual(['cork', 'later', 'uncork']);
+  });
+
+  it('uncorks packets after a task that throws', () => {
+    const time = new FakeTime();
+    const calls: string[] = [];
+    const packets = { cork: () => calls.push('cork'), uncork: () => calls.push('uncork') };
+    const scheduler = new Scheduler(time, () => calls.push('error'), time, packets);
+    scheduler.add({ run: () => failed(new Error('broken')) }, 5);
+    time.advance(10);
+    expect(calls).toEqual(['cork', 'error', 'uncork']);
+  });
 });

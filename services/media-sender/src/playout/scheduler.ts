@@ -29,17 +29,30 @@ const systemTimers: Timers = {
   clear: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
 
+/** Sends what several tasks write together. */
+export interface Cork {
+  /** From now on, packets may wait until {@link uncork}. */
+  cork(): void;
+  uncork(): void;
+}
+
+const NO_CORK: Cork = { cork: () => {}, uncork: () => {} };
+
+/** Packets do not wait longer than this for those of later tasks. */
+const MAX_CORKED_MS = 1;
 /** Resolution of Node's timers, which also turn 0 into 1. */
 const TIMER_GRAIN_MS = 1;
 
 /**
  * Runs the tasks of all sessions of a process with one timer. Deadlines are absolute, so one late run delays none after it.
- * Tasks run in the order of their deadlines, and none early.
+ * Tasks run in the order of their deadlines, and none early. What they send leaves together, because
+ * a system call for each of them would cost more than the packets.
  */
 export class Scheduler {
   readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #onError: (error: unknown) => void;
+  readonly #packets: Cork;
   /** Binary heap, ordered by deadline. */
   readonly #heap: Slot[] = [];
   #timer: unknown;
@@ -51,10 +64,12 @@ export class Scheduler {
    */
   beforeTask: ((nowMs: number) => void) | undefined;
 
-  constructor(clock: Clock, onError: (error: unknown) => void, timers: Timers = systemTimers) {
+  /** @param packets What the tasks send. Default: it leaves at once. */
+  constructor(clock: Clock, onError: (error: unknown) => void, timers: Timers = systemTimers, packets: Cork = NO_CORK) {
     this.#clock = clock;
     this.#onError = onError;
     this.#timers = timers;
+    this.#packets = packets;
   }
 
   get size(): number {
@@ -75,9 +90,17 @@ export class Scheduler {
     this.#running = true;
     // Tasks that become due meanwhile wait for the next round, so that sockets are read in between.
     const nowMs = this.#clock.nowMs();
+    let corkedAtMs = nowMs;
+    this.#packets.cork();
     for (let slot = this.#heap[0]; slot && slot.dueMs <= nowMs; slot = this.#heap[0]) {
       this.#pop();
-      this.#prepareOne();
+      const atMs = this.#clock.nowMs();
+      if (atMs - corkedAtMs > MAX_CORKED_MS) {
+        corkedAtMs = atMs;
+        this.#packets.uncork();
+        this.#packets.cork();
+      }
+      this.#prepareOne(atMs);
       if (slot.cancelled) continue;
       const nextMs = this.#runOne(slot);
       if (nextMs === undefined || slot.cancelled) continue;
@@ -85,13 +108,14 @@ export class Scheduler {
       this.#push(slot);
       if (nextMs <= nowMs) break; // it is behind, so the event loop turns before it continues
     }
+    this.#packets.uncork();
     this.#running = false;
     this.#arm();
   }
 
-  #prepareOne(): void {
+  #prepareOne(nowMs: number): void {
     try {
-      this.beforeTask?.(this.#clock.nowMs());
+      this.beforeTask?.(nowMs);
     } catch (error) {
       this.#onError(error);
     }

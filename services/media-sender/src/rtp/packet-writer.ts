@@ -9,7 +9,10 @@ export interface PacketWriter {
    * throws.
    */
   send(bytes: number): void;
-  /** Sends all pending packets; called after {@link send} before control returns to the event loop. Never throws. */
+  /**
+   * Sends all pending packets, or leaves them to be sent together with those of other viewers before control returns to the
+   * event loop; called after {@link send}. Never throws.
+   */
   flush(): void;
 }
 

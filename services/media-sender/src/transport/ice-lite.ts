@@ -31,6 +31,8 @@ const HOST_PREFERENCE = 126;
 
 export interface IceLiteOptions {
   readonly sockets: MediaSockets;
+  /** Whether media may be sent at this instant. Default: always. */
+  readonly maySend?: () => boolean;
   /** Called for each datagram of the viewer that was ignored. */
   readonly onProblem?: ((problem: DatagramProblem) => void) | undefined;
   /** Monotonic clock. Default: `performance.now`. */
@@ -115,7 +117,7 @@ export class IceLiteAgent implements SocketAgent {
     this.#sockets = options.sockets;
     this.#onProblem = options.onProblem ?? (() => {});
     this.#events = events;
-    this.#writer = options.sockets.createWriter();
+    this.#writer = options.sockets.createWriter(options.maySend);
     this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#strangers = new TokenBucket(STRANGER_RATE, this.#nowMs);
   }

@@ -340,6 +340,8 @@ describe('a socket that fails', () => {
         return socket;
       },
       createWriter: () => dgramSockets.createWriter(),
+      cork: () => {},
+      uncork: () => {},
     };
     const { sockets } = openSockets({ packetPath: { ...loopbackSockets().packetPath, sockets: sending } });
     const viewer = await openAgent(sockets);

@@ -62,8 +62,9 @@ export class MediaSockets {
     throw new Error(`cannot open a UDP socket on any of: ${addresses.join(', ')}`, { cause: error });
   }
 
-  createWriter(): DestinationWriter {
-    return this.packetPath.sockets.createWriter();
+  /** @param maySend Whether packets may be sent at this instant. Default: always. */
+  createWriter(maySend?: () => boolean): DestinationWriter {
+    return this.packetPath.sockets.createWriter(maySend);
   }
 
   /** Delivers binding requests that name this fragment to the agent until {@link unregister}. */

@@ -66,9 +66,10 @@ async function openWriter(
   address: string,
   port: number,
   onRefused?: () => void,
+  maySend?: () => boolean,
 ) {
   const socket = await sockets.open(address, 0, onRefused);
-  const writer = sockets.createWriter();
+  const writer = sockets.createWriter(maySend);
   const destination = { socket, address, port };
   writer.destination = destination;
   let isOpen = true;
@@ -190,6 +191,66 @@ describe.each(PATHS)('a writer of the %s path', (_name, path) => {
     for (const [viewer, { take }] of viewers.entries()) {
       expect((await take(5)).map(String)).toEqual([0, 1, 2, 3, 4].map((i) => `${viewer}-${i}`));
     }
+  });
+
+  it('sends the packets of each of many viewers in order, and all of them by uncork()', async () => {
+    const viewers = await Promise.all(Array.from({ length: 30 }, () => openViewer('127.0.0.1')));
+    const { socket, writer } = await openWriter(path, '127.0.0.1', viewers[0]?.port ?? 0);
+    const writers = viewers.map(({ port }, i) => {
+      const own = i === 0 ? writer : path.sockets.createWriter();
+      own.destination = { socket, address: '127.0.0.1', port };
+      return own;
+    });
+    cleanups.push(() => {
+      for (const own of writers) own.destination = undefined;
+    });
+    const packetsOf = (viewer: number, round: number) =>
+      [1100, 1100, 700, 90].map((size, i) => Buffer.from(`${viewer} ${round} ${i} `.padEnd(size, '.')));
+    for (let round = 0; round < 3; round++) {
+      path.sockets.cork();
+      for (const [viewer, own] of writers.entries()) {
+        for (const packet of packetsOf(viewer, round)) write(own, packet);
+        own.flush();
+      }
+      path.sockets.uncork();
+      for (const [viewer, { take }] of viewers.entries()) {
+        const came = await take(4);
+        expect(came.map(String)).toEqual(packetsOf(viewer, round).map(String));
+      }
+    }
+  });
+
+  it.skipIf(LOOPBACKS.length < 2)('sends to viewers of several sockets together', async () => {
+    const viewers = await Promise.all(LOOPBACKS.map((address) => openViewer(address)));
+    const writers = await Promise.all(viewers.map(({ port }, i) => openWriter(path, LOOPBACKS[i] as string, port)));
+    path.sockets.cork();
+    for (let i = 0; i < 3; i++) {
+      for (const [viewer, { writer }] of writers.entries()) {
+        write(writer, Buffer.from(`${viewer}-${i}`));
+        writer.flush();
+      }
+    }
+    path.sockets.uncork();
+    for (const [viewer, { take }] of viewers.entries()) {
+      expect((await take(3)).map(String)).toEqual([0, 1, 2].map((i) => `${viewer}-${i}`));
+    }
+  });
+
+  it('sends waiting packets to the old destination when the destination changes, and none after its socket is closed', async () => {
+    const [old, next] = [await openViewer('127.0.0.1'), await openViewer('127.0.0.1')];
+    const { writer, destination, close } = await openWriter(path, '127.0.0.1', old.port);
+    path.sockets.cork();
+    write(writer, Buffer.from('first'));
+    writer.flush();
+    writer.destination = { ...destination, port: next.port };
+    write(writer, Buffer.from('second'));
+    writer.flush();
+    close();
+    write(writer, Buffer.from('third'));
+    path.sockets.uncork();
+    expect(String(await old.take(1))).toBe('first');
+    expect((await next.take(1)).map(String)).toEqual(['second']);
+    expect(writer.packetsDropped).toBe(0);
   });
 
   it('sends more packets of random sizes than a batch holds', async () => {
@@ -349,6 +410,144 @@ describe('the native writer', () => {
     expect(writer.packetsDropped).toBe(0);
   });
 
+  /** Writers of several viewers on one socket. */
+  async function openWriters(path: Pick<PacketPath, 'sockets'>, viewers: readonly { port: number }[]) {
+    const { socket, writer } = await openWriter(path, '127.0.0.1', viewers[0]?.port ?? 0);
+    const others = viewers.slice(1).map(({ port }) => {
+      const other = path.sockets.createWriter();
+      other.destination = { socket, address: '127.0.0.1', port };
+      return other;
+    });
+    return [writer, ...others];
+  }
+
+  it('sends the frames of several viewers by one call, each as one message, and the answer to a NACK at once', async () => {
+    const path = createPath();
+    const viewers = await Promise.all([1, 2, 3].map(() => openViewer('127.0.0.1')));
+    const writers = await openWriters(path, viewers);
+    const send = vi.spyOn(path.library.call, 'sendmmsg');
+    const frame = [1100, 1100, 1100, 700].map((size, i) => Buffer.alloc(size, i));
+    path.sockets.cork();
+    for (const writer of writers) {
+      for (const packet of frame) write(writer, packet);
+      writer.flush();
+    }
+    expect(send).not.toHaveBeenCalled();
+    path.sockets.uncork();
+    expect(send.mock.calls.map(([, , messages]) => messages)).toEqual([3n]);
+    for (const { take } of viewers) expect(await take(4)).toEqual(frame);
+    write(writers[1] as DestinationWriter, Buffer.from('repeated'));
+    writers[1]?.flush();
+    expect(send).toHaveBeenCalledTimes(2);
+  });
+
+  it('sends what it holds when there is no room for more', async () => {
+    const path = createPath();
+    const viewers = await Promise.all([1, 2].map(() => openViewer('127.0.0.1')));
+    const writers = await openWriters(path, viewers);
+    path.sockets.cork();
+    const send = vi.spyOn(path.library.call, 'sendmmsg');
+    for (let i = 0; i < SLOTS; i++) write(writers[i % 2] as DestinationWriter, Buffer.from(`${i}`));
+    expect(send).not.toHaveBeenCalled();
+    write(writers[0] as DestinationWriter, Buffer.from(`${SLOTS}`));
+    expect(send).toHaveBeenCalled();
+    path.sockets.uncork();
+    expect((await viewers[0]?.take(SLOTS / 2 + 1))?.at(-1)?.toString()).toBe(`${SLOTS}`);
+    expect((await viewers[1]?.take(SLOTS / 2))?.at(-1)?.toString()).toBe(`${SLOTS - 1}`);
+  });
+
+  it.each([
+    ['EPERM', EPERM],
+    ['ENETUNREACH', 101],
+    ['EHOSTUNREACH', 113],
+  ])('loses packets of only the viewer for whom the kernel reports %s', async (_name, errno) => {
+    const path = createPath();
+    const viewers = await Promise.all([1, 2, 3].map(() => openViewer('127.0.0.1')));
+    const writers = await openWriters(path, viewers);
+    const send = path.library.call.sendmmsg;
+    let calls = 0;
+    vi.spyOn(path.library, 'errno').mockReturnValue(errno);
+    // Linux reports the messages before the one that failed, then its error.
+    vi.spyOn(path.library.call, 'sendmmsg').mockImplementation((socket, messages, count, flags) => {
+      calls++;
+      if (calls === 1) return send(socket, messages, 1n, flags);
+      return calls === 2 ? -1 : send(socket, messages, count, flags);
+    });
+    path.sockets.cork();
+    for (const [i, writer] of writers.entries()) {
+      for (const part of ['a', 'b']) write(writer, Buffer.from(`${i}${part}`));
+      writer.flush();
+    }
+    path.sockets.uncork();
+    expect((await viewers[0]?.take(2))?.map(String)).toEqual(['0a', '0b']);
+    expect((await viewers[2]?.take(2))?.map(String)).toEqual(['2a', '2b']);
+    expect(calls).toBe(3);
+    write(writers[1] as DestinationWriter, Buffer.from('later'));
+    writers[1]?.flush();
+    expect((await viewers[1]?.take(1))?.map(String)).toEqual(['later']);
+  });
+
+  it.each([
+    ['EAGAIN', EAGAIN],
+    ['ENOBUFS', ENOBUFS],
+  ])('sends packets of all viewers, each in order, after %s in the middle of a batch', async (_name, errno) => {
+    const path = createPath();
+    const viewers = await Promise.all([1, 2, 3].map(() => openViewer('127.0.0.1')));
+    const writers = await openWriters(path, viewers);
+    const send = path.library.call.sendmmsg;
+    let calls = 0;
+    vi.spyOn(path.library, 'errno').mockReturnValue(errno);
+    vi.spyOn(path.library.call, 'sendmmsg').mockImplementation((socket, messages, count, flags) => {
+      calls++;
+      if (calls === 1) return send(socket, messages, 2n, flags);
+      return calls === 2 ? -1 : send(socket, messages, count, flags);
+    });
+    path.sockets.cork();
+    for (let round = 0; round < 4; round++) {
+      for (const [i, writer] of writers.entries()) {
+        write(writer, Buffer.from(`${i}-${round}`));
+        writer.flush();
+      }
+    }
+    path.sockets.uncork();
+    for (const [i, { take }] of viewers.entries()) {
+      expect((await take(4)).map(String)).toEqual([0, 1, 2, 3].map((round) => `${i}-${round}`));
+    }
+    expect(writers.map(({ packetsDropped }) => packetsDropped)).toEqual([0, 0, 0]);
+  });
+
+  it('drops and counts waiting packets of a writer that may not send any more, and sends those of others', async () => {
+    const path = createPath();
+    const viewers = await Promise.all([1, 2].map(() => openViewer('127.0.0.1')));
+    let maySend = true;
+    const [first, second] = viewers.map(({ port }) => port) as [number, number];
+    const { writer, socket } = await openWriter(path, '127.0.0.1', first, undefined, () => maySend);
+    const other = path.sockets.createWriter();
+    other.destination = { socket, address: '127.0.0.1', port: second };
+    path.sockets.cork();
+    for (const each of [writer, other, writer]) {
+      write(each, Buffer.from('a packet'));
+      each.flush();
+    }
+    maySend = false;
+    path.sockets.uncork();
+    expect((await viewers[1]?.take(1))?.map(String)).toEqual(['a packet']);
+    expect([writer.packetsDropped, other.packetsDropped]).toEqual([2, 0]);
+    maySend = true;
+    write(writer, Buffer.from('again'));
+    writer.flush();
+    expect((await viewers[0]?.take(1))?.map(String)).toEqual(['again']);
+  });
+
+  it('rejects a packet that another writer has begun', async () => {
+    const path = createPath();
+    const { writer } = await openWriter(path, '127.0.0.1', 9);
+    const other = path.sockets.createWriter();
+    writer.begin();
+    other.begin();
+    expect(() => writer.send(10)).toThrow(RangeError);
+  });
+
   it('sends a frame of equal packets as one message', async () => {
     const path = createPath();
     const viewer = await openViewer('127.0.0.1');
@@ -361,16 +560,27 @@ describe('the native writer', () => {
     expect(send.mock.calls.map(([, , messages]) => messages)).toEqual([1n]);
   });
 
-  it('writes only into its own memory', async () => {
+  it('writes only into its own memory, whatever is written by how many writers, and whatever the kernel answers', async () => {
     const path = createPath();
-    const viewer = await openViewer('127.0.0.1');
-    const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
+    const viewers = await Promise.all([1, 2, 3, 4, 5].map(() => openViewer('127.0.0.1')));
+    const writers = [...(await openWriters(path, viewers)), path.sockets.createWriter()];
+    const errors = [EAGAIN, ENOBUFS, EPERM, EIO];
+    failing(path.library, () => errors[randomInt(40)] ?? 0);
     for (let i = 0; i < 2000; i++) {
-      for (let n = randomInt(1, 20); n > 0; n--) write(writer, Buffer.alloc(randomInt(1, MAX_PACKET_BYTES + 1)));
-      writer.flush();
+      if (i % 2 === 0) path.sockets.cork();
+      writeRandom(writers, i % 20 === 0 ? 2 * SLOTS : randomInt(1, 20));
+      if (i % 2 === 0) path.sockets.uncork();
       if (!path.batch.guardIntact() || !path.slots.guardsIntact()) expect.fail('a guard was overwritten');
     }
   });
+
+  function writeRandom(writers: readonly DestinationWriter[], packets: number): void {
+    for (let n = 0; n < packets; n++) {
+      const size = randomInt(3) === 0 ? 1100 : randomInt(1, MAX_PACKET_BYTES + 1);
+      write(writers[randomInt(writers.length)] as DestinationWriter, Buffer.alloc(size));
+    }
+    writers[0]?.flush();
+  }
 
   it.each([0, -1, Number.NaN, MAX_PACKET_BYTES + 1])('rejects a packet of %d bytes', async (bytes) => {
     const path = createPath();

@@ -33,13 +33,23 @@ export interface UdpSockets {
    * @throws NodeJS.ErrnoException, for example `EADDRINUSE`.
    */
   open(address: string, port: number, onSegmentationRefused?: (errno: number) => void): Promise<Socket>;
-  createWriter(): DestinationWriter;
+  /** @param maySend Whether packets may still be sent that have waited for {@link uncork}. Default: always. */
+  createWriter(maySend?: () => boolean): DestinationWriter;
+  /**
+   * From now on, packets of all writers may wait in spite of {@link PacketWriter.flush}, to be sent together, until
+   * {@link uncork} or until there is no room for more.
+   */
+  cork(): void;
+  /** Sends all packets that wait. Never throws. */
+  uncork(): void;
 }
 
 /** {@link UdpSockets} by `node:dgram`, for all platforms. */
 export const dgramSockets: UdpSockets = {
   open: (address, port) => bound(address, { address, port, exclusive: true }),
   createWriter: () => new DgramWriter(),
+  cork: () => {},
+  uncork: () => {},
 };
 
 /**
@@ -90,11 +100,6 @@ export class DgramWriter implements DestinationWriter {
 
   get packetsDropped(): number {
     return this.#packetsDropped;
-  }
-
-  /** Whether packets of any viewer wait in the socket's queue, so that later ones must follow them. */
-  get isWaiting(): boolean {
-    return this.destination !== undefined && this.destination.socket.getSendQueueCount() > 0;
   }
 
   begin(): number {

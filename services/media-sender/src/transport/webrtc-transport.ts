@@ -199,6 +199,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#ice = new IceLiteAgent(
       {
         sockets: options.sockets,
+        maySend: this.#maySend,
         nowMs,
         onProblem: (problem) => this.#ignored(problem),
       },

@@ -9,8 +9,8 @@ import {
   type UdpSockets,
 } from '../udp-sockets.js';
 import { integer, type NativeLibrary, type NativeMemory, NULL } from './library.js';
-import { type BatchOwner, type NativeSocket, type PacketBatch, UDP_SEGMENT } from './packet-batch.js';
-import { AF_INET, SOCKET_ADDRESS_BYTES, type SocketAddress, SocketAddresses } from './socket-address.js';
+import { type BatchOwner, type NativeSocket, type PacketBatch, type Route, UDP_SEGMENT } from './packet-batch.js';
+import { AF_INET, SOCKET_ADDRESS_BYTES, SocketAddresses } from './socket-address.js';
 
 /** `SOCK_DGRAM | SOCK_CLOEXEC`. */
 const SOCKET_TYPE = 0o2000002n;
@@ -64,7 +64,8 @@ export class NativeSockets implements UdpSockets {
       const socket = await bound(address, { fd: Number(descriptor), exclusive: true });
       // libuv sets it on adopted descriptors; another process could then bind the same port.
       this.#setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 0);
-      this.#sockets.set(socket, { descriptor, segments: this.#segments, onSegmentationRefused });
+      const isWaiting = () => socket.getSendQueueCount() > 0;
+      this.#sockets.set(socket, { descriptor, segments: this.#segments, isWaiting, onSegmentationRefused });
       return socket;
     } catch (error) {
       // Nothing fails after `node:dgram` has adopted the descriptor.
@@ -73,12 +74,20 @@ export class NativeSockets implements UdpSockets {
     }
   }
 
-  createWriter(): DestinationWriter {
-    return new NativeWriter(this.#batch, ({ socket, address, port }) => {
+  createWriter(maySend = () => true): DestinationWriter {
+    return new NativeWriter(this.#batch, maySend, ({ socket, address, port }) => {
       const native = this.#sockets.get(socket);
       const name = native && this.#addresses.of(address, port);
-      return name && { native, name };
+      return name && { socket: native, name };
     });
+  }
+
+  cork(): void {
+    this.#batch.cork();
+  }
+
+  uncork(): void {
+    this.#batch.uncork();
   }
 
   #create(family: number): bigint {
@@ -101,24 +110,21 @@ export class NativeSockets implements UdpSockets {
   }
 }
 
-/** A destination in the form that native functions take. */
-interface Route {
-  readonly native: NativeSocket;
-  readonly name: SocketAddress;
-}
-
 /**
- * Collects packets in the shared batch and sends them together. Packets that exceed the send buffer wait in the socket's own
- * queue; later packets, also those of other viewers, follow them there until it is empty, which keeps their order and is fair.
+ * Writes packets into the shared batch. Packets that exceed the send buffer wait in the socket's own queue; later packets, also
+ * those of other viewers, follow them there until it is empty, which keeps their order and is fair.
  */
 class NativeWriter implements DestinationWriter, BatchOwner {
+  readonly maySend: () => boolean;
   readonly #batch: PacketBatch;
   readonly #routeOf: (destination: Destination) => Route | undefined;
   readonly #queue = new DgramWriter();
   #route: Route | undefined;
+  #packetsRevoked = 0;
 
-  constructor(batch: PacketBatch, routeOf: (destination: Destination) => Route | undefined) {
+  constructor(batch: PacketBatch, maySend: () => boolean, routeOf: (destination: Destination) => Route | undefined) {
     this.#batch = batch;
+    this.maySend = maySend;
     this.#routeOf = routeOf;
   }
 
@@ -131,13 +137,17 @@ class NativeWriter implements DestinationWriter, BatchOwner {
   }
 
   set destination(destination: Destination | undefined) {
-    this.flush();
+    this.#batch.sendAll();
     this.#queue.destination = destination;
     this.#route = destination && this.#routeOf(destination);
   }
 
   get packetsDropped(): number {
-    return this.#queue.packetsDropped;
+    return this.#queue.packetsDropped + this.#packetsRevoked;
+  }
+
+  get route(): Route | undefined {
+    return this.#route;
   }
 
   begin(): number {
@@ -149,19 +159,16 @@ class NativeWriter implements DestinationWriter, BatchOwner {
   }
 
   flush(): void {
-    const count = this.#batch.countOf(this);
-    if (count === 0) return;
-    const sent = this.#route && !this.#queue.isWaiting ? this.#batch.send(this.#route.native, this.#route.name) : 0;
-    for (let slot = sent; slot < count; slot++) this.#enqueue(slot);
-    this.#batch.clear(this);
+    this.#batch.flush();
   }
 
-  /** Sends a packet by `node:dgram`. */
-  #enqueue(slot: number): void {
-    const from = this.#batch.packets.offsetOf(slot);
-    const bytes = this.#batch.bytesOf(slot);
+  enqueue(packet: Buffer): void {
     this.#queue.begin();
-    this.memory.copy(this.#queue.memory, 0, from, from + bytes);
-    this.#queue.send(bytes);
+    packet.copy(this.#queue.memory);
+    this.#queue.send(packet.length);
+  }
+
+  revoked(packets: number): void {
+    this.#packetsRevoked += packets;
   }
 }

@@ -17,6 +17,8 @@ const MSG_DONTWAIT = 0x40n;
 
 /** A message is one IP packet until it is segmented, with a 16-bit length that includes the headers. */
 const MAX_MESSAGE_BYTES = 65_000;
+/** The kernel's limit of segments per message before Linux 6.9. */
+const MAX_SEGMENTS = 64;
 /** `struct mmsghdr`: a `msghdr` of 56 bytes, and the number of bytes sent. */
 const MESSAGE_BYTES = 64;
 /** Offsets of the fields of a `msghdr`, in words of 8 bytes. */
@@ -35,11 +37,11 @@ const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 
 const AT = {
-  name: 0,
-  vectors: SOCKET_ADDRESS_BYTES,
-  controls: SOCKET_ADDRESS_BYTES + SLOTS * VECTOR_BYTES,
-  messages: SOCKET_ADDRESS_BYTES + SLOTS * (VECTOR_BYTES + CONTROL_BYTES),
-  end: SOCKET_ADDRESS_BYTES + SLOTS * (VECTOR_BYTES + CONTROL_BYTES + MESSAGE_BYTES),
+  names: 0,
+  vectors: SLOTS * SOCKET_ADDRESS_BYTES,
+  controls: SLOTS * (SOCKET_ADDRESS_BYTES + VECTOR_BYTES),
+  messages: SLOTS * (SOCKET_ADDRESS_BYTES + VECTOR_BYTES + CONTROL_BYTES),
+  end: SLOTS * (SOCKET_ADDRESS_BYTES + VECTOR_BYTES + CONTROL_BYTES + MESSAGE_BYTES),
 };
 /** Size of the guard after that memory, checked by {@link PacketBatch.guardIntact}. */
 const GUARD_BYTES = 64;
@@ -50,19 +52,32 @@ export interface NativeSocket {
   readonly descriptor: bigint;
   /** Whether one message may contain several packets. */
   segments: boolean;
+  /** Whether packets wait in its queue, so that later ones must follow them. */
+  isWaiting(): boolean;
   readonly onSegmentationRefused: (errno: number) => void;
 }
 
-/** A writer of packets into the batch. */
+/** A destination in the form that native functions take. */
+export interface Route {
+  readonly socket: NativeSocket;
+  readonly name: SocketAddress;
+}
+
+/** A writer of one viewer's packets into the batch. */
 export interface BatchOwner {
-  /** Removes all of its packets from the batch. */
-  flush(): void;
+  /** Where its packets are sent; `undefined` if they have to be enqueued. */
+  readonly route: Route | undefined;
+  /** Whether packets that have waited may be sent at this instant. */
+  maySend(): boolean;
+  /** Copies a packet and sends it later, or discards it. */
+  enqueue(packet: Buffer): void;
+  /** Packets have not been sent because it may not send any more. */
+  revoked(packets: number): void;
 }
 
 /**
- * Packets that wait in the packet memory to be sent by one `sendmmsg`. A run of packets of equal size, the last of which may
- * be shorter, is one message that the kernel segments (`UDP_SEGMENT`). All writers of a process share the batch, one at a
- * time.
+ * Packets of all viewers of a process that wait in the packet memory to be sent by one `sendmmsg` a socket. A run of a viewer's
+ * packets of equal size, the last of which may be shorter, is one message that the kernel segments (`UDP_SEGMENT`).
  */
 export class PacketBatch {
   readonly packets: PacketMemory;
@@ -71,13 +86,20 @@ export class PacketBatch {
   readonly #words: BigUint64Array;
   /** The same memory, for writes that allocate no bigint. */
   readonly #halves: Uint32Array;
-  readonly #messages: bigint;
+  /** Addresses of the message structures, and of the vectors. */
+  readonly #messages: readonly bigint[];
   readonly #vectors: readonly bigint[];
   readonly #sizes = new Uint16Array(SLOTS);
-  /** The index after the last packet of each message. */
-  readonly #ends = new Uint8Array(SLOTS);
+  readonly #owners: BatchOwner[] = [];
+  /** The first packet of each message, and the index after its last one. */
+  readonly #starts = new Uint16Array(SLOTS);
+  readonly #ends = new Uint16Array(SLOTS);
   #count = 0;
-  #owner: BatchOwner | undefined;
+  /** The first packet without a message. */
+  #described = 0;
+  /** The owner of the packet that is being written. */
+  #writing: BatchOwner | undefined;
+  #isCorked = false;
 
   constructor(library: NativeLibrary, packets: PacketMemory) {
     this.#library = library;
@@ -87,7 +109,7 @@ export class PacketBatch {
     bytes.fill(GUARD, AT.end);
     this.#words = new BigUint64Array(bytes.buffer, 0, AT.end / 8);
     this.#halves = new Uint32Array(bytes.buffer, 0, AT.end / 4);
-    this.#messages = address + BigInt(AT.messages);
+    this.#messages = packets.addresses.map((_, i) => address + BigInt(AT.messages + i * MESSAGE_BYTES));
     this.#vectors = packets.addresses.map((_, i) => address + BigInt(AT.vectors + i * VECTOR_BYTES));
     packets.addresses.forEach((packet, i) => {
       this.#words[(AT.vectors + i * VECTOR_BYTES) / 8] = packet;
@@ -96,68 +118,50 @@ export class PacketBatch {
       bytes.writeInt32LE(SOL_UDP, control + 8);
       bytes.writeInt32LE(UDP_SEGMENT, control + 12);
       const message = (AT.messages + i * MESSAGE_BYTES) / 8;
-      this.#words[message + NAME] = address + BigInt(AT.name);
+      this.#words[message + NAME] = address + BigInt(AT.names + i * SOCKET_ADDRESS_BYTES);
       this.#words[message + CONTROL] = address + BigInt(control);
     });
   }
 
-  /** @returns the number of packets of this owner. */
-  countOf(owner: BatchOwner): number {
-    return owner === this.#owner ? this.#count : 0;
-  }
-
-  /** @returns the offset of the owner's next packet in the packet memory. */
+  /** @returns the offset in the packet memory of the packet to be written next. */
   begin(owner: BatchOwner): number {
-    if (owner !== this.#owner || this.#count === SLOTS) {
-      this.#owner?.flush();
-      this.#count = 0;
-      this.#owner = owner;
-    }
+    if (this.#count === SLOTS) this.sendAll();
+    this.#writing = owner;
     return this.packets.offsetOf(this.#count);
   }
 
-  /** Adds the packet whose offset was returned last. @throws RangeError if its length is out of range. */
+  /** Adds the packet whose offset was returned last. @throws RangeError if its length is out of range, or another's is written. */
   add(owner: BatchOwner, bytes: number): void {
-    if (owner !== this.#owner || !(bytes > 0 && bytes <= MAX_PACKET_BYTES))
+    if (owner !== this.#writing || !(bytes > 0 && bytes <= MAX_PACKET_BYTES))
       throw new RangeError(`packet length out of range: ${bytes}`);
+    this.#writing = undefined;
+    this.#owners[this.#count] = owner;
     this.#sizes[this.#count++] = bytes;
   }
 
-  /** @returns the size of the owner's packet in a slot. */
-  bytesOf(slot: number): number {
-    return this.#sizes[slot] ?? 0;
+  /** Lets packets wait for {@link uncork}. */
+  cork(): void {
+    this.#isCorked = true;
   }
 
-  /** Removes the packets if they belong to this owner. */
-  clear(owner: BatchOwner): void {
-    if (owner === this.#owner) this.#count = 0;
+  uncork(): void {
+    this.sendAll();
+    this.#isCorked = false;
   }
 
-  /**
-   * Sends the packets. Packets that cannot be sent are lost.
-   * @returns the number of packets that are sent or lost; fewer than all if the send buffer is full.
-   */
-  send(socket: NativeSocket, to: SocketAddress): number {
-    this.#memory.bytes.set(to.bytes, AT.name);
-    let done = 0;
-    while (done < this.#count) {
-      const messages = this.#describe(done, socket.segments, to.length);
-      const sent = this.#library.call.sendmmsg(socket.descriptor, this.#messages, integer(messages), MSG_DONTWAIT);
-      if (sent > 0) {
-        done = this.#ends[sent - 1] as number;
-        continue;
-      }
-      const errno = this.#library.errno();
-      if (FULL.includes(errno)) return done;
-      const first = this.#ends[0] as number;
-      if (first - done > 1 && SEGMENTATION_REFUSED.includes(errno)) {
-        socket.segments = false;
-        socket.onSegmentationRefused(errno);
-      } else {
-        done = first;
-      }
+  /** Sends all packets unless they are to wait. */
+  flush(): void {
+    if (!this.#isCorked) this.sendAll();
+  }
+
+  /** Sends all packets. Those that the kernel rejects are lost. */
+  sendAll(): void {
+    for (let slot = 0; slot < this.#count; ) {
+      const { route } = this.#owners[slot] as BatchOwner;
+      const isQueued = !route || route.socket.isWaiting();
+      slot = isQueued ? this.#enqueue(slot, slot + 1) : this.#send(slot, route.socket);
     }
-    return done;
+    this.#count = 0;
   }
 
   /** @returns whether nothing was written beyond the memory of the message structures. */
@@ -165,31 +169,101 @@ export class PacketBatch {
     return this.#memory.bytes.subarray(AT.end).every((byte) => byte === GUARD);
   }
 
-  /** Writes the message structures for the packets from `from` on. @returns the number of messages. */
-  #describe(from: number, segments: boolean, nameLength: number): number {
+  /**
+   * Sends the packets from `from` on, as far as they go to this socket.
+   * @returns the index after the last packet that is sent, enqueued or lost.
+   */
+  #send(from: number, socket: NativeSocket): number {
+    const messages = this.#describe(from, socket);
+    for (let next = 0; next < messages; ) {
+      const address = this.#messages[next] as bigint;
+      const sent = this.#library.call.sendmmsg(socket.descriptor, address, integer(messages - next), MSG_DONTWAIT);
+      if (sent > 0) {
+        next += sent;
+        continue;
+      }
+      const errno = this.#library.errno();
+      const [start, end] = [this.#starts[next] as number, this.#ends[next] as number];
+      if (FULL.includes(errno)) return this.#enqueue(start, end);
+      if (end - start > 1 && SEGMENTATION_REFUSED.includes(errno)) {
+        socket.segments = false;
+        socket.onSegmentationRefused(errno);
+        return start;
+      }
+      next++;
+    }
+    return this.#described;
+  }
+
+  /** A packet that has not waited was allowed just before. */
+  #maySend(owner: BatchOwner): boolean {
+    return !this.#isCorked || owner.maySend();
+  }
+
+  /** Gives packets to their owner's queue. @returns `end`. */
+  #enqueue(start: number, end: number): number {
+    for (let slot = start; slot < end; slot++) {
+      const at = this.packets.offsetOf(slot);
+      const owner = this.#owners[slot] as BatchOwner;
+      if (this.#maySend(owner)) owner.enqueue(this.packets.bytes.subarray(at, at + this.#sizeOf(slot)));
+      else owner.revoked(1);
+    }
+    return end;
+  }
+
+  /**
+   * Writes the message structures for the packets from `from` on, until one goes to another socket, at {@link #described}.
+   * @returns the number of messages.
+   */
+  #describe(from: number, socket: NativeSocket): number {
     let messages = 0;
-    for (let first = from; first < this.#count; messages++) {
-      const end = segments ? this.#endOfRun(first) : first + 1;
-      for (let i = first; i < end; i++) this.#halves[(AT.vectors + i * VECTOR_BYTES) / 4 + 2] = this.bytesOf(i);
-      const message = (AT.messages + messages * MESSAGE_BYTES) / 8;
-      this.#words[message + VECTOR] = this.#vectors[first] as bigint;
-      this.#halves[2 * (message + NAME_LENGTH)] = nameLength;
-      this.#halves[2 * (message + VECTOR_LENGTH)] = end - first;
-      this.#halves[2 * (message + CONTROL_LENGTH)] = end - first > 1 ? CONTROL_BYTES : 0;
-      this.#halves[(AT.controls + messages * CONTROL_BYTES) / 4 + 4] = this.bytesOf(first);
-      this.#ends[messages] = end;
+    let first = from;
+    while (first < this.#count) {
+      const owner = this.#owners[first] as BatchOwner;
+      const { route } = owner;
+      if (route?.socket !== socket) break;
+      const end = socket.segments ? this.#endOfRun(first) : first + 1;
+      if (this.#maySend(owner)) this.#describeOne(messages++, first, end, route.name);
+      else owner.revoked(end - first);
       first = end;
     }
+    this.#described = first;
     return messages;
   }
 
+  #describeOne(index: number, first: number, end: number, name: SocketAddress): void {
+    for (let i = first; i < end; i++) this.#halves[(AT.vectors + i * VECTOR_BYTES) / 4 + 2] = this.#sizeOf(i);
+    const nameAt = (AT.names + index * SOCKET_ADDRESS_BYTES) / 4;
+    // A loop is faster than a native copy of this length.
+    for (let i = 0; i < name.words.length; i++) this.#halves[nameAt + i] = name.words[i] as number;
+    const message = (AT.messages + index * MESSAGE_BYTES) / 8;
+    this.#words[message + VECTOR] = this.#vectors[first] as bigint;
+    this.#halves[2 * (message + NAME_LENGTH)] = name.length;
+    this.#halves[2 * (message + VECTOR_LENGTH)] = end - first;
+    this.#halves[2 * (message + CONTROL_LENGTH)] = end - first > 1 ? CONTROL_BYTES : 0;
+    this.#halves[(AT.controls + index * CONTROL_BYTES) / 4 + 4] = this.#sizeOf(first);
+    this.#starts[index] = first;
+    this.#ends[index] = end;
+  }
+
+  #sizeOf(slot: number): number {
+    return this.#sizes[slot] as number;
+  }
+
   #endOfRun(first: number): number {
-    const size = this.bytesOf(first);
+    const owner = this.#owners[first];
+    const size = this.#sizeOf(first);
+    const limit = Math.min(this.#count, first + MAX_SEGMENTS);
     let total = size;
     let end = first + 1;
-    while (end < this.#count && this.bytesOf(end) <= size && total + size <= MAX_MESSAGE_BYTES) {
+    while (
+      end < limit &&
+      this.#owners[end] === owner &&
+      this.#sizeOf(end) <= size &&
+      total + size <= MAX_MESSAGE_BYTES
+    ) {
       total += size;
-      if (this.bytesOf(end++) < size) break;
+      if (this.#sizeOf(end++) < size) break;
     }
     return end;
   }

@@ -15,7 +15,9 @@ const [PORT_AT, IPV4_AT, IPV6_AT] = [2, 4, 8];
 export interface SocketAddress {
   readonly family: typeof AF_INET | typeof AF_INET6;
   /** {@link SOCKET_ADDRESS_BYTES} long. */
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
+  /** The same memory. */
+  readonly words: Uint32Array;
   /** Size of the structure in bytes. */
   readonly length: number;
 }
@@ -42,7 +44,8 @@ export class SocketAddresses {
     bytes.writeUInt16BE(port, PORT_AT);
     const target = at + BigInt(isV6 ? IPV6_AT : IPV4_AT);
     if (this.#library.call.inet_pton(BigInt(family), at + BigInt(SOCKET_ADDRESS_BYTES), target) !== 1) return undefined;
-    const copy = Buffer.from(bytes.subarray(0, SOCKET_ADDRESS_BYTES));
-    return { family, bytes: copy, length: isV6 ? IPV6_BYTES : IPV4_BYTES };
+    const copy = Uint8Array.from(bytes.subarray(0, SOCKET_ADDRESS_BYTES));
+    const words = new Uint32Array(copy.buffer);
+    return { family, bytes: copy, words, length: isV6 ? IPV6_BYTES : IPV4_BYTES };
   }
 }
