@@ -7,13 +7,19 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FacePainter, IDLE_CLIPS, idleMotion, SPEECH_SAMPLE_RATE, speak, speechMotion } from '@humancast/demo-face';
+import {
+  FacePainter,
+  FRAMES_PER_SECOND,
+  IDLE_CLIPS,
+  idleMotion,
+  SPEECH_SAMPLE_RATE,
+  speak,
+  speechMotion,
+} from '@humancast/demo-face';
 
 /** @import { Motion } from '@humancast/demo-face' */
 
 const SIZE = 640;
-// 1600 samples per frame, exactly.
-const FRAMES_PER_SECOND = 30;
 const LEAD_SECONDS = 0.25;
 
 const OUTPUT = fileURLToPath(new URL('../../media/demo/', import.meta.url));

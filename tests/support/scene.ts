@@ -51,8 +51,15 @@ export class Scene {
     return scene;
   }
 
-  /** Starts a stack with the avatar `demo` and the demo producer. @param env Additional settings of all processes. */
-  static async startDemo(env: Readonly<Record<string, string>> = {}): Promise<Scene> {
+  /**
+   * Starts a stack with the avatar `demo` and the demo producer.
+   * @param env Additional settings of all processes.
+   * @param browserArgs Additional arguments of the browser.
+   */
+  static async startDemo(
+    env: Readonly<Record<string, string>> = {},
+    browserArgs: readonly string[] = [],
+  ): Promise<Scene> {
     const port = await freePort();
     const options = { mediaDir: MEDIA, env: { SAY_URL: `http://127.0.0.1:${port}`, ...env } };
     const scene = new Scene(await startStack(options));
@@ -60,7 +67,7 @@ export class Scene {
       scene.#demoProducer = await startDemoProducer(scene.stack, port, env);
       const isLoaded = (count: number) => count > 0;
       await waitFor('an idle clip is loaded', () => scene.producer.idleCount('demo'), isLoaded);
-    });
+    }, browserArgs);
     return scene;
   }
 
@@ -93,9 +100,9 @@ export class Scene {
     await this.stack.stop();
   }
 
-  async #setUp(work: () => Promise<void>): Promise<void> {
+  async #setUp(work: () => Promise<void>, browserArgs: readonly string[] = []): Promise<void> {
     try {
-      this.#browser = await launchChromium();
+      this.#browser = await launchChromium({ args: browserArgs });
       await work();
     } catch (error) {
       await this.stop();

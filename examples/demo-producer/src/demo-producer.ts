@@ -1,3 +1,4 @@
+import { FaceCamera, IdlePoses } from '@humancast/demo-face';
 import { Humancast } from '@humancast/producer';
 import {
   ConfigError,
@@ -14,8 +15,6 @@ import { SayMetrics } from './metrics.js';
 import { type SayRequest, SayService } from './saying/say-service.js';
 import type { DemoProducerConfig } from './settings.js';
 import { Gate } from './speech/gate.js';
-import { FaceCamera } from './video/face-camera.js';
-import { IdlePoses } from './video/idle-pose.js';
 
 export interface RunningDemoProducer extends RunningService {
   /** The configured port, or the assigned one if that was 0. */

@@ -1,5 +1,8 @@
 import type { IdleOptions } from './motion.js';
 
+/** Frame rate of the demo avatar's clips, and of its speech. */
+export const FRAMES_PER_SECOND = 30;
+
 /** Parameters of the demo avatar's idle clips (media/demo/idle/) by name, also used to continue from their poses. */
 export const IDLE_CLIPS: ReadonlyMap<string, IdleOptions> = new Map(
   Object.entries<IdleOptions>({

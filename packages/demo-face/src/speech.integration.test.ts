@@ -33,6 +33,20 @@ describe('speak() with espeak-ng', () => {
     expect(last).toBeLessThanOrEqual(pcm.length / SPEECH_SAMPLE_RATE);
   });
 
+  it('times every written word, also those that are spoken as one', async () => {
+    const { pcm, words } = await speak('Some of the viewers hear me. Others do not.');
+    expect(words.map(({ text }) => text).join(' ')).toBe('Some of the viewers hear me. Others do not.');
+    for (const [index, { startSeconds, endSeconds }] of words.entries()) {
+      expect(endSeconds).toBeGreaterThan(startSeconds);
+      expect(startSeconds).toBeGreaterThanOrEqual(words[index - 1]?.startSeconds ?? 0);
+    }
+    // "Others" begins after a pause.
+    const [end, start] = [words[5]?.endSeconds ?? 0, words[6]?.startSeconds ?? 0];
+    expect(start - end).toBeGreaterThan(0.3);
+    expect(power(pcm, end + 0.05, start)).toBeLessThan(power(pcm, start, start + 0.2) / 100);
+    expect(words.at(-1)?.endSeconds).toBeLessThanOrEqual(pcm.length / SPEECH_SAMPLE_RATE);
+  });
+
   it('is loud in vowels and silent in the pause between clauses', async () => {
     const { pcm, phonemes } = await speak('Far. Far.');
     const [, vowel, consonantAfterPause] = phonemes;

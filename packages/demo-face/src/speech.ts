@@ -16,6 +16,15 @@ export interface Speech {
   pcm: Int16Array;
   /** Phonemes with their times in {@link pcm}. */
   phonemes: Phoneme[];
+  /** The text's words with their times in {@link pcm}. */
+  words: SpokenWord[];
+}
+
+interface SpokenWord {
+  /** As it was written, with its punctuation. */
+  text: string;
+  startSeconds: number;
+  endSeconds: number;
 }
 
 /** espeak-ng's sample rate, Hz, at which frames of 25, 30 and 50 fps last a whole number of samples. */
@@ -40,24 +49,24 @@ export async function speak(text: string, options: SpeechOptions = {}): Promise<
 
   const parts: Buffer[] = [];
   const phonemes: Phoneme[] = [];
+  const words: SpokenWord[] = [];
   let positionSamples = 0;
   for (const [index, clause] of clauses.entries()) {
     const spoken = await speakClause(clause, options);
     const offset = positionSamples / SPEECH_SAMPLE_RATE;
-    for (const phoneme of spoken.phonemes) {
-      phonemes.push({
-        ...phoneme,
-        startSeconds: phoneme.startSeconds + offset,
-        endSeconds: phoneme.endSeconds + offset,
-      });
-    }
+    phonemes.push(...spoken.phonemes.map((phoneme) => later(phoneme, offset)));
+    words.push(...spoken.words.map((word) => later(word, offset)));
     const isLast = index === clauses.length - 1;
     const pauseSeconds = isLast ? 0 : /[.!?]$/.test(clause) ? PAUSE_AFTER_SENTENCE_SECONDS : PAUSE_AFTER_CLAUSE_SECONDS;
     const pauseSamples = Math.round(pauseSeconds * SPEECH_SAMPLE_RATE);
     parts.push(toBytes(spoken.pcm), Buffer.alloc(pauseSamples * 2));
     positionSamples += spoken.pcm.length + pauseSamples;
   }
-  return { pcm: polishVoice(toSamples(Buffer.concat(parts)), SPEECH_SAMPLE_RATE), phonemes };
+  return { pcm: polishVoice(toSamples(Buffer.concat(parts)), SPEECH_SAMPLE_RATE), phonemes, words };
+}
+
+function later<T extends { startSeconds: number; endSeconds: number }>(timed: T, seconds: number): T {
+  return { ...timed, startSeconds: timed.startSeconds + seconds, endSeconds: timed.endSeconds + seconds };
 }
 
 /** Splits a text where a speaker pauses. Each clause keeps its punctuation, which determines its intonation. */
@@ -68,10 +77,7 @@ export function splitClauses(text: string): string[] {
     .filter((clause) => /[\p{L}\p{N}]/u.test(clause));
 }
 
-interface SpokenClause {
-  pcm: Int16Array;
-  phonemes: Phoneme[];
-}
+interface SpokenClause extends Speech {}
 
 async function speakClause(clause: string, options: SpeechOptions): Promise<SpokenClause> {
   const written = clause.split(/\s+/).map(escapeXml);
@@ -79,14 +85,28 @@ async function speakClause(clause: string, options: SpeechOptions): Promise<Spok
   const spoken = await transcribe(written, options);
 
   const onsets: WordOnset[] = [];
+  const starts = new Map([[0, 0]]);
   for (const { writtenIndex, spokenIndex } of await matchWords(written, spoken.length, options)) {
-    const sample = await findOnset(written, writtenIndex, pcm, options);
-    onsets.push({ word: spokenIndex, seconds: sample / SPEECH_SAMPLE_RATE });
+    const seconds = (await findOnset(written, writtenIndex, pcm, options)) / SPEECH_SAMPLE_RATE;
+    onsets.push({ word: spokenIndex, seconds });
+    starts.set(writtenIndex, seconds);
   }
+  const endSeconds = endOfAudio(pcm, FADED) / SPEECH_SAMPLE_RATE;
   return {
     pcm: pcm.subarray(0, endOfAudio(pcm, INAUDIBLE)),
-    phonemes: alignPhonemes(spoken, onsets, endOfAudio(pcm, FADED) / SPEECH_SAMPLE_RATE),
+    phonemes: alignPhonemes(spoken, onsets, endSeconds),
+    words: timeWords(clause.split(/\s+/), starts, endSeconds),
   };
+}
+
+/** Times words by the starts of most of them, in order; words that are spoken as one, such as "of the", share their times. */
+function timeWords(texts: readonly string[], starts: ReadonlyMap<number, number>, endSeconds: number): SpokenWord[] {
+  const known = [...starts];
+  return texts.map((text, index) => {
+    const startSeconds = known.findLast(([first]) => first <= index)?.[1] ?? 0;
+    const nextSeconds = known.find(([first]) => first > index)?.[1] ?? endSeconds;
+    return { text, startSeconds, endSeconds: nextSeconds };
+  });
 }
 
 async function transcribe(written: string[], options: SpeechOptions): Promise<PhonemeName[][]> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type FaceCamera, FRAMES_PER_SECOND } from '@humancast/demo-face';
 import type { LivePush } from '@humancast/producer';
-import { FRAMES_PER_SECOND, type Utterance } from '../speech/utterances.js';
-import type { FaceCamera } from '../video/face-camera.js';
+import type { Utterance } from '../speech/utterances.js';
 
 /** Clock for pacing; tests use a fake one. */
 export interface Pacemaker {

@@ -1,11 +1,16 @@
-import { type Pose, SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
+import {
+  type FaceCamera,
+  FRAMES_PER_SECOND,
+  type IdlePoses,
+  type Pose,
+  SPEECH_SAMPLE_RATE,
+  speak,
+} from '@humancast/demo-face';
 import { type Humancast, type LivePush, ProducerError } from '@humancast/producer';
 import { HumancastError, type Logger, type Span, Stages, type Tracer, traceFields } from '@humancast/shared';
 import type { SayMetrics } from '../metrics.js';
 import type { Gate } from '../speech/gate.js';
-import { FRAMES_PER_SECOND, type Speak, type Utterance, utterancesOf } from '../speech/utterances.js';
-import type { FaceCamera } from '../video/face-camera.js';
-import type { IdlePoses } from '../video/idle-pose.js';
+import { type Speak, type Utterance, utterancesOf } from '../speech/utterances.js';
 import { callerError } from './caller-error.js';
 import { pushSpeech } from './live-speech.js';
 

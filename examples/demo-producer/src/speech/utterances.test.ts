@@ -5,6 +5,7 @@ import { SAMPLES_PER_FRAME, type Utterance, utterancesOf } from './utterances.js
 const SPEECH: Speech = {
   pcm: new Int16Array(24_000).fill(1000),
   phonemes: [{ ipa: 'a', stress: 2, startSeconds: 0, endSeconds: 0.5 }],
+  words: [{ text: 'a', startSeconds: 0, endSeconds: 0.5 }],
 };
 
 /** A synthesizer whose results the test resolves. */

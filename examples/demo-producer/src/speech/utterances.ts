@@ -1,5 +1,6 @@
 import {
   easedFrom,
+  FRAMES_PER_SECOND,
   NEUTRAL_POSE,
   type Pose,
   SPEECH_SAMPLE_RATE,
@@ -8,7 +9,6 @@ import {
 } from '@humancast/demo-face';
 import { sentencesOf } from './sentences.js';
 
-export const FRAMES_PER_SECOND = 30;
 /** 735 samples, exactly. */
 export const SAMPLES_PER_FRAME = SPEECH_SAMPLE_RATE / FRAMES_PER_SECOND;
 

@@ -1,5 +1,6 @@
-import { FacePainter, type Pose } from '@humancast/demo-face';
 import { i420Of } from './i420.js';
+import { FacePainter } from './painter.js';
+import type { Pose } from './pose.js';
 
 /** Draws the face as frames of a live push. */
 export class FaceCamera {

@@ -1,6 +1,8 @@
-import { IDLE_CLIPS, type IdleOptions, idleMotion, NEUTRAL_POSE } from '@humancast/demo-face';
 import { describe, expect, it } from 'vitest';
+import { IDLE_CLIPS } from './idle-clips.js';
 import { IdlePoses } from './idle-pose.js';
+import { type IdleOptions, idleMotion } from './motion.js';
+import { NEUTRAL_POSE } from './pose.js';
 
 const glancing = idleMotion(IDLE_CLIPS.get('glancing') as IdleOptions);
 

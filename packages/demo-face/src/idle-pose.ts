@@ -1,8 +1,9 @@
-import { IDLE_CLIPS, idleMotion, NEUTRAL_POSE, type Pose } from '@humancast/demo-face';
-import { FRAMES_PER_SECOND } from '../speech/utterances.js';
+import { FRAMES_PER_SECOND, IDLE_CLIPS } from './idle-clips.js';
+import { idleMotion } from './motion.js';
+import { NEUTRAL_POSE, type Pose } from './pose.js';
 
 /** The point at which the session would cut its idle clip, as signaling reports it. */
-export interface NextCut {
+interface NextCut {
   readonly segment: string;
   readonly frame: number;
   readonly inMs: number;

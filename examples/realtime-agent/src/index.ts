@@ -1,0 +1,1 @@
+export { StandIn } from './stand-in/stand-in.js';
