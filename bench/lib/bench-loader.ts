@@ -2,11 +2,14 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type { Segment } from '@humancast/protocol';
 import { startSegmentLoader } from '@humancast/segment-loader';
 import { createLogger, loadConfig, loaderSettings } from '@humancast/shared';
 import { startRedis } from '@humancast/testkit';
 
+const POLL_MS = 100;
 const GRAIN = 'noise=alls=3:allf=t';
 
 /** ffmpeg's inputs and a filter graph that ends in `[v]`; audio is added to each. */
@@ -67,7 +70,10 @@ export type BenchAvatar = keyof typeof AVATARS;
 export interface LoadCost {
   /** Duration of the segment, s. */
   readonly mediaSeconds: number;
+  /** Time until the segment can be played. */
   readonly wallSeconds: number;
+  /** Time until all its renditions are there. */
+  readonly wholeSeconds: number;
   readonly ffmpegCpuSeconds: number;
   readonly serviceCpuSeconds: number;
 }
@@ -112,16 +118,23 @@ export class BenchLoader {
     });
   }
 
-  /** Uploads a file, waits until it can be played, and measures the cost. @throws Error if it is rejected. */
+  /** Uploads a file, waits until all its renditions are there, and measures the cost. @throws Error if it is rejected. */
   async load(body: FormData, avatar: BenchAvatar): Promise<LoadCost> {
     const before = { child: childCpuSeconds(), own: ownCpuSeconds(), ms: performance.now() };
     const headers = { authorization: 'Bearer bench' };
     const response = await fetch(`${this.#url}/v1/segments?avatar=${avatar}`, { method: 'POST', headers, body });
-    const segment = (await response.json()) as { durationMs?: number };
+    let segment = (await response.json()) as Segment;
     if (response.status !== 201 || !segment.durationMs) throw new Error(JSON.stringify(segment));
+    const wallSeconds = (performance.now() - before.ms) / 1000;
+    while (segment.missingRenditions) {
+      await sleep(POLL_MS);
+      segment = (await (await fetch(`${this.#url}/v1/segments/${segment.id}`, { headers })).json()) as Segment;
+      if (segment.missingRenditions?.some(({ failure }) => failure)) throw new Error(JSON.stringify(segment));
+    }
     return {
-      mediaSeconds: segment.durationMs / 1000,
-      wallSeconds: (performance.now() - before.ms) / 1000,
+      mediaSeconds: (segment.durationMs ?? 0) / 1000,
+      wallSeconds,
+      wholeSeconds: (performance.now() - before.ms) / 1000,
       ffmpegCpuSeconds: childCpuSeconds() - before.child,
       serviceCpuSeconds: ownCpuSeconds() - before.own,
     };

@@ -81,6 +81,7 @@ export const media = dashboard('humancast-media', 'Media', 'Loading, live pushes
         { expr: 'sum(humancast_loader_running_loads)', legend: 'being encoded' },
         { expr: 'sum(humancast_loader_waiting_uploads)', legend: 'uploads queued' },
         { expr: 'sum(humancast_loader_waiting_library)', legend: 'files queued' },
+        { expr: 'sum(humancast_loader_waiting_ladders)', legend: 'segments without all renditions' },
       ],
       { min: 0 },
     ),
@@ -96,6 +97,7 @@ export const media = dashboard('humancast-media', 'Media', 'Loading, live pushes
       [
         { expr: 'sum by (code) (increase(humancast_loader_failures_total[10m])) > 0', legend: '{{code}}' },
         { expr: 'sum by (code) (increase(humancast_loader_live_failures_total[10m])) > 0', legend: 'live: {{code}}' },
+        { expr: 'sum(increase(humancast_loader_rendition_failures_total[10m]))', legend: 'further renditions' },
       ],
       { min: 0 },
     ),

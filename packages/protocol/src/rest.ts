@@ -2,7 +2,13 @@ import { z } from 'zod';
 import { avatarDefinitionSchema, LOUDNESS_LUFS } from './avatar.js';
 import { idSchema, slugSchema } from './ids.js';
 import { messageDataSchema } from './message.js';
-import { renditionSchema, segmentRoleSchema, segmentSourceSchema, segmentStateSchema } from './segment.js';
+import {
+  missingRenditionSchema,
+  renditionSchema,
+  segmentRoleSchema,
+  segmentSourceSchema,
+  segmentStateSchema,
+} from './segment.js';
 import { iceServerSchema, reportSchema, TOKEN_MAX_LENGTH } from './signal.js';
 
 // Request bodies are strict: an unknown member is a typing error. Readers of answers ignore members of later versions.
@@ -342,7 +348,11 @@ export const segmentSchema = loadingSegmentSchema.extend({
   fps: z.string().optional().describe('Frame rate: `30` or `30000/1001`'),
   gopFrames: z.int().optional().describe('Frames per GOP'),
   pcmSamples: z.int().optional().describe('Audio samples at 24 kHz'),
-  renditions: z.array(renditionSchema).optional(),
+  renditions: z.array(renditionSchema).optional().describe('Renditions that can be sent'),
+  missingRenditions: z
+    .array(missingRenditionSchema)
+    .optional()
+    .describe('Renditions that are still being encoded or have failed; the segment is played without them'),
 });
 export type Segment = z.infer<typeof segmentSchema>;
 

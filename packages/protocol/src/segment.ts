@@ -31,3 +31,12 @@ export const renditionSchema = z.object({
   bytes: z.int().min(0),
 });
 export type Rendition = z.infer<typeof renditionSchema>;
+
+/** A rendition that a segment does not have. */
+export const missingRenditionSchema = renditionSchema.omit({ bytes: true }).extend({
+  failure: z
+    .object({ code: z.string(), message: z.string() })
+    .optional()
+    .describe('Why it could not be encoded; missing while it is still to be encoded'),
+});
+export type MissingRendition = z.infer<typeof missingRenditionSchema>;

@@ -148,6 +148,72 @@ export function mediaStoreSuite(
       expect(await store.list(avatar)).toHaveLength(1);
     });
 
+    describe('a segment that lacks renditions', () => {
+      const small = { id: 'small', codec: 'vp8', width: 32, height: 32, bitrateBps: 50_000 } as const;
+      const tiny = { ...small, id: 'tiny', bitrateBps: 20_000 };
+
+      /** Loads a segment without its two smaller renditions, and writes the parts of the first of them. */
+      async function incomplete(options: Parameters<typeof load>[0] = {}): Promise<SegmentManifest> {
+        const manifest = await load({ missingRenditions: [small, tiny], ...options });
+        for (let i = 0; i < GOPS; i++) await store.writeGop(manifest.id, small.id, i, gopBytes(10 + i));
+        return manifest;
+      }
+
+      it('can be played, and is listed as unfinished until each is there or has failed', async () => {
+        const manifest = await incomplete({ avatar: newAvatar() });
+        expect(await store.hasAllParts(manifest.id)).toBe(true);
+        expect(await store.list(manifest.avatar)).toEqual([{ ...summaryOf(manifest), unfinished: true }]);
+        const failed = { ...tiny, failure: { code: 'media_undecodable', message: 'no frames' } };
+        const stored = { ...small, bytes: 18 };
+        const after = await store.putRenditions(manifest.id, [stored], [failed]);
+        expect(after?.renditions).toEqual([...manifest.renditions, stored]);
+        expect(after?.missingRenditions).toEqual([failed]);
+        expect(await store.getManifest(manifest.id)).toEqual(after);
+        expect((await store.list(manifest.avatar))[0]).not.toHaveProperty('unfinished');
+        const whole = await store.putRenditions(manifest.id, [{ ...tiny, bytes: 6 }]);
+        expect(whole).not.toHaveProperty('missingRenditions');
+        expect(await store.hasAllParts(manifest.id)).toBe(false);
+      });
+
+      it('keeps its retention, for the new parts too', async () => {
+        const { id } = await incomplete({ ttlSeconds: 100 });
+        await harness.passTime(60);
+        await store.putRenditions(id, [{ ...small, bytes: 18 }]);
+        expect(await store.usage(id)).toMatchObject({ retention: { pinned: false, ttlSeconds: 100 } });
+        await harness.passTime(60);
+        expect(await store.hasAllParts(id)).toBe(true);
+        await harness.passTime(60);
+        expect(await store.getManifest(id)).toBeUndefined();
+        expect(await store.readGop(id, small.id, 0)).toBeUndefined();
+        const pinned = await incomplete();
+        await store.putRenditions(pinned.id, [{ ...small, bytes: 18 }]);
+        await harness.passTime(31_536_000);
+        expect(await store.hasAllParts(pinned.id)).toBe(true);
+      });
+
+      it('stays deleted or expired', async () => {
+        const [deleted, expired] = [await incomplete(), await incomplete({ ttlSeconds: 10 })];
+        await store.delete(deleted.id);
+        await harness.passTime(11);
+        for (const { id, avatar } of [deleted, expired]) {
+          expect(await store.putRenditions(id, [{ ...small, bytes: 18 }])).toBeUndefined();
+          expect(await store.getManifest(id)).toBeUndefined();
+          expect(await store.ids(avatar)).not.toContain(deleted.id);
+        }
+      });
+
+      it('keeps changes that were made at the same time', async () => {
+        const { id } = await incomplete({ ttlSeconds: 100 });
+        await Promise.all([
+          store.putRenditions(id, [{ ...small, bytes: 18 }]),
+          store.putRenditions(id, [], [{ ...tiny, failure: { code: 'internal', message: '' } }]),
+        ]);
+        const manifest = await store.getManifest(id);
+        expect(manifest?.renditions.map((rendition) => rendition.id)).toEqual(['vp8', 'small']);
+        expect(manifest?.missingRenditions?.map(({ failure }) => failure?.code)).toEqual(['internal']);
+      });
+    });
+
     it('keeps a pinned segment forever', async () => {
       const manifest = await load();
       await harness.passTime(31_536_000);

@@ -34,6 +34,7 @@ import { MediaSender } from './hosting/media-sender.js';
 import { RoundRobin } from './hosting/round-robin.js';
 import type { WorkerServices } from './hosting/session-worker.js';
 import { IdlePlaylists } from './media/idle-playlists.js';
+import { LadderWatch } from './media/ladder-watch.js';
 import { MediaCache } from './media/media-cache.js';
 import { SenderMetrics } from './metrics.js';
 import { FollowerPlayer } from './playout/follower-player.js';
@@ -128,6 +129,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     registry,
     store,
     cache,
+    ladders: new LadderWatch(store),
     live: {
       reader: new RedisLiveReader(media, new StreamFeed(subscriber, logger)),
       packetizerOf,

@@ -20,6 +20,7 @@ import {
   StreamFeed,
   type Tracer,
 } from '@humancast/shared';
+import { Ladders } from './ladder/ladders.js';
 import { Library } from './library/library.js';
 import { Backdrops } from './live/backdrops.js';
 import { EncoderPool } from './live/encoder-pool.js';
@@ -99,8 +100,18 @@ export function createSegmentLoader({ config, logger, tracer, metrics, ...testin
 
   const queue = new LoadQueue(config.loadConcurrency);
   const loader = new SegmentLoader(store, quota, config, metrics.loader, logger);
-  const library = new Library({ config, store, avatars, loader, queue, logger, clock });
-  const uploads = new Uploads({ config, loader, queue, archive, avatars });
+  const ladders = new Ladders({
+    store,
+    avatars,
+    archive,
+    queue,
+    limits: config,
+    metrics: metrics.loader,
+    logger,
+    clock,
+  });
+  const library = new Library({ config, store, avatars, loader, queue, ladders, logger, clock });
+  const uploads = new Uploads({ config, loader, queue, archive, ladders, avatars });
   const uploadCommands = new UploadCommands(queueRedis);
 
   const encoders = new EncoderPool(logger, testing.encoderCommand);
@@ -127,14 +138,16 @@ export function createSegmentLoader({ config, logger, tracer, metrics, ...testin
     },
   });
 
-  for (const work of [uploads, library, live]) deletion.watch(work);
+  for (const work of [uploads, library, live, ladders]) deletion.watch(work);
   // A database that reconnects may be empty.
   for (const redis of [queueRedis, mediaRedis]) redis.on('ready', () => library.poke());
   mediaRedis.on('ready', () => housekeeper.storeCameBack());
+  mediaRedis.on('ready', () => ladders.look());
   metrics.live.watch(() => live.pushCount);
   metrics.loader.watch({
     uploads: () => uploads.inProgressCount,
     running: () => queue.running,
+    waitingLadders: () => ladders.waiting,
     waitingUploads: () => queue.waiting('upload'),
     waitingLibrary: () => queue.waiting('idle') + queue.waiting('library'),
     problems: () => library.problemCount,
@@ -145,6 +158,7 @@ export function createSegmentLoader({ config, logger, tracer, metrics, ...testin
     live,
     encoders,
     library,
+    ladders,
     uploads,
     housekeeper,
     /** Providers injected into controllers and guards. */

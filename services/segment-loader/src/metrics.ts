@@ -9,12 +9,15 @@ export interface LoaderLevels {
   readonly running: () => number;
   readonly waitingUploads: () => number;
   readonly waitingLibrary: () => number;
+  readonly waitingLadders: () => number;
   readonly problems: () => number;
 }
 
 /** Metrics of this service; each name starts with `humancast_loader_`. */
 export class LoaderMetrics {
   readonly failures: Counter<'code'>;
+  /** Renditions that a segment does without. */
+  readonly renditionFailures: Counter<'code'>;
   readonly limited: Counter<'limit'>;
   readonly bytes: Counter<'kind'>;
   readonly #registry: Registry;
@@ -49,12 +52,21 @@ export class LoaderMetrics {
       labelNames: ['code'],
       registers,
     });
+    this.renditionFailures = new Counter({
+      name: name('rendition_failures_total'),
+      help: 'Further renditions that could not be encoded, by error code; their segments are played without them',
+      labelNames: ['code'],
+      registers,
+    });
     // Prometheus sees no increase in a counter whose first value is 1.
     for (const source of ['library', 'upload']) {
       this.#loadSeconds.zero({ source });
       this.#mediaSeconds.inc({ source }, 0);
     }
-    for (const code of Object.keys(ERRORS).filter(isOfLoading)) this.failures.inc({ code }, 0);
+    for (const code of Object.keys(ERRORS).filter(isOfLoading)) {
+      this.failures.inc({ code }, 0);
+      this.renditionFailures.inc({ code }, 0);
+    }
     this.bytes = new Counter({
       name: name('written_bytes_total'),
       help: 'Bytes of encoded video and PCM written to the media store',
@@ -74,6 +86,11 @@ export class LoaderMetrics {
     this.#gauge('running_loads', 'Loads being encoded', levels.running);
     this.#gauge('waiting_uploads', 'Uploads queued for encoding', levels.waitingUploads);
     this.#gauge('waiting_library', 'Library files queued for encoding', levels.waitingLibrary);
+    this.#gauge(
+      'waiting_ladders',
+      'Segments that can be played and wait for further renditions',
+      levels.waitingLadders,
+    );
     this.#gauge('library_problems', 'Library files that cannot be loaded', levels.problems);
   }
 

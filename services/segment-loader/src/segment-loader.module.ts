@@ -41,7 +41,7 @@ export async function startSegmentLoader(
     encoderCommand,
     afterDeletionStep,
   });
-  const { readiness, requestLimits, live, encoders, library, housekeeper, uploads } = loader;
+  const { readiness, requestLimits, live, encoders, library, ladders, housekeeper, uploads } = loader;
   const service = await startHttpService({
     config,
     logger,
@@ -59,11 +59,12 @@ export async function startSegmentLoader(
       live.attach(app.getHttpServer());
       encoders.start();
     },
-    /** Library loads are abandoned, because a restart repeats them; uploads may finish within the grace period. */
+    /** Library loads and further renditions are abandoned, because a restart repeats them; uploads may finish within the grace period. */
     async drain() {
       await live.close();
       encoders.close();
       await library.close();
+      await ladders.close();
       await housekeeper.close();
       await uploads.close(Math.max(0, config.shutdownTimeoutMs - 2 * LAST_REQUESTS_MS));
     },

@@ -4,6 +4,7 @@ import { createLogger, createRegistry, newId, RedisMediaStore, type SegmentManif
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
+import { encodeLadder, ladderRuns } from '../src/ladder/encode-ladder.js';
 import type { LoadMedia } from '../src/loading/load-plan.js';
 import { SegmentLoader } from '../src/loading/segment-loader.js';
 import { LoaderMetrics } from '../src/metrics.js';
@@ -17,6 +18,8 @@ export interface LoadOptions {
   readonly loudness?: number | undefined;
   readonly role?: SegmentManifest['role'];
   readonly signal?: AbortSignal;
+  /** Whether further renditions are encoded, too. Default: true. */
+  readonly whole?: boolean;
 }
 
 /** A SegmentLoader without its service, a Redis of its own that it loads into, and clips to load. */
@@ -52,13 +55,13 @@ export class LoaderFixture {
     options: LoadOptions,
   ): Promise<SegmentManifest> {
     const { renditions, gopMs = 1000, maxDurationSeconds = 3600, signal = new AbortController().signal } = options;
-    const { role = 'speech', loudness } = options;
+    const { role = 'speech', loudness, whole = true } = options;
     const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1, scratchDir: '' };
     const quota = { makeRoom: () => Promise.resolve(true) };
     const loader = new SegmentLoader(this.store, quota, limits, this.#metrics, createLogger('test', 'silent'));
     const files = await Promise.all(paths.map((path) => open(path)));
     try {
-      return await loader.load(
+      const manifest = await loader.load(
         {
           id: newId('seg'),
           avatar: 'demo',
@@ -72,9 +75,20 @@ export class LoaderFixture {
         signal,
         () => {},
       );
+      return whole ? await this.complete(manifest, signal) : manifest;
     } finally {
       await Promise.all(files.map((file) => file.close()));
     }
+  }
+
+  /** Encodes the further renditions of a segment. */
+  async complete(manifest: SegmentManifest, signal = new AbortController().signal): Promise<SegmentManifest> {
+    let whole: SegmentManifest | undefined = manifest;
+    for (const run of ladderRuns(manifest)) {
+      if (whole) whole = await encodeLadder(this.store, whole, run, { ffmpegThreads: 1, scratchDir: '' }, signal);
+    }
+    if (!whole) throw new Error('the segment is gone');
+    return whole;
   }
 
   /** Decodes a loaded segment; see {@link decodeSegment}. */

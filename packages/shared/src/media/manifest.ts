@@ -1,5 +1,6 @@
 import {
   idSchema,
+  missingRenditionSchema,
   type Rational,
   rationalSchema,
   renditionSchema,
@@ -47,7 +48,10 @@ export const manifestSchema = z.object({
   pcmSamples: z.int().min(0),
   /** Length in media-clock samples ({@link CLOCK_RATE}); even, so that it is a whole number of PCM samples. */
   durationSamples: z.int().min(2),
+  /** The stored renditions. Of each codec, the one with the largest bitrate is stored first. */
   renditions: z.array(renditionSchema).min(1),
+  /** Renditions of the ladder that are encoded after the segment can be played, or failed to be; absent if it is whole. */
+  missingRenditions: z.array(missingRenditionSchema).optional(),
   /** Frames at which an idle clip may be left for speech, besides its end (cut policy `marks`). */
   markFrames: z.array(z.int().min(0)).default([]),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
@@ -59,23 +63,46 @@ export const manifestSchema = z.object({
 export type SegmentManifest = z.infer<typeof manifestSchema>;
 
 /** Metadata of a segment in lists. */
-export const segmentSummarySchema = manifestSchema.pick({
-  id: true,
-  avatar: true,
-  name: true,
-  role: true,
-  source: true,
-  state: true,
-  createdAtMs: true,
-  durationSamples: true,
-  session: true,
-  owner: true,
-});
+export const segmentSummarySchema = manifestSchema
+  .pick({
+    id: true,
+    avatar: true,
+    name: true,
+    role: true,
+    source: true,
+    state: true,
+    createdAtMs: true,
+    durationSamples: true,
+    session: true,
+    owner: true,
+  })
+  .extend({
+    /** Whether renditions are still to be encoded. */
+    unfinished: z.literal(true).optional(),
+  });
 export type SegmentSummary = z.infer<typeof segmentSummarySchema>;
 
 export function summaryOf(manifest: SegmentManifest): SegmentSummary {
   const { id, avatar, name, role, source, state, createdAtMs, durationSamples, session, owner } = manifest;
-  return { id, avatar, name, role, source, state, createdAtMs, durationSamples, session, owner };
+  const isUnfinished = pendingRenditions(manifest).length > 0;
+  return {
+    id,
+    avatar,
+    name,
+    role,
+    source,
+    state,
+    createdAtMs,
+    durationSamples,
+    session,
+    owner,
+    ...(isUnfinished && { unfinished: true }),
+  };
+}
+
+/** @returns The renditions that are still to be encoded. */
+export function pendingRenditions({ missingRenditions = [] }: Pick<SegmentManifest, 'missingRenditions'>) {
+  return missingRenditions.filter(({ failure }) => failure === undefined);
 }
 
 export function gopCount(manifest: Pick<SegmentManifest, 'frames' | 'gopFrames'>): number {

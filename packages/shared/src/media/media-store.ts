@@ -1,3 +1,4 @@
+import type { MissingRendition, Rendition } from '@humancast/protocol';
 import type { SegmentManifest, SegmentSummary } from './manifest.js';
 
 /**
@@ -17,6 +18,18 @@ export interface MediaStore {
    * @throws HumancastError `media_store_full`; `segment_not_found` when the segment was {@link forbid forbidden}.
    */
   putManifest(manifest: SegmentManifest, retention: Retention): Promise<void>;
+  /**
+   * Publishes renditions that a complete segment lacked, after their GOPs were written, and those that could not be encoded.
+   * What else is stored of the segment stays, also its retention; its TTL restarts.
+   * @returns The segment as it is stored now; `undefined` if there is none any more, and the GOPs are then left to
+   * {@link discardParts}.
+   * @throws HumancastError `media_store_full`, `record_unreadable`.
+   */
+  putRenditions(
+    segment: string,
+    stored: readonly Rendition[],
+    failed?: readonly MissingRendition[],
+  ): Promise<SegmentManifest | undefined>;
   /** @throws HumancastError `record_unreadable` when another version stored it in a form that is unknown here. */
   getManifest(segment: string): Promise<SegmentManifest | undefined>;
   /** @returns `undefined` if it does not exist or has expired. */

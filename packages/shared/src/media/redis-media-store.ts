@@ -1,4 +1,4 @@
-import { idSchema, slugSchema } from '@humancast/protocol';
+import { idSchema, type MissingRendition, type Rendition, slugSchema } from '@humancast/protocol';
 import { z } from 'zod';
 import { HumancastError } from '../humancast-error.js';
 import { keys } from '../keys.js';
@@ -30,6 +30,14 @@ if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1])
 else redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
 return 1`;
+
+/** KEYS: manifest. ARGV: JSON as read, new JSON. The TTL stays. @returns 0 if the manifest is another one by now. */
+const REPLACE_MANIFEST = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1`;
+/** Attempts to replace a manifest that others change at the same time. */
+const REPLACE_ATTEMPTS = 5;
 
 /**
  * The part of a stored manifest that is needed to keep, measure and delete a segment, even one of another version. Retention
@@ -76,6 +84,37 @@ export class RedisMediaStore implements MediaStore {
     await orFull(
       this.#redis.hset(keys.segmentList(manifest.avatar), manifest.id, JSON.stringify(summaryOf(stored.manifest))),
     );
+  }
+
+  async putRenditions(
+    segment: string,
+    stored: readonly Rendition[],
+    failed: readonly MissingRendition[] = [],
+  ): Promise<SegmentManifest | undefined> {
+    const settled = new Set([...stored, ...failed].map(({ id }) => id));
+    for (let attempt = 1; attempt <= REPLACE_ATTEMPTS; attempt++) {
+      const text = await this.#redis.get(keys.manifest(segment));
+      if (text === null) return undefined;
+      const record = requireRecord('segment', segment, storedManifestSchema, text);
+      const before = requireRecord('segment', segment, manifestSchema, record.manifest);
+      const missing = [...(before.missingRenditions ?? []).filter(({ id }) => !settled.has(id)), ...failed];
+      const { missingRenditions: _, ...rest } = before;
+      const manifest: SegmentManifest = {
+        ...rest,
+        renditions: [...before.renditions.filter(({ id }) => !settled.has(id)), ...stored],
+        ...(missing.length > 0 && { missingRenditions: missing }),
+      };
+      const changed = { manifest, ttlSeconds: record.ttlSeconds };
+      // Like {@link putManifest}, parts first. A pin that was set meanwhile is seen by the next attempt.
+      await this.#applyTtl(changed);
+      const names = [keys.manifest(segment)];
+      if ((await orFull(runScript(this.#redis, REPLACE_MANIFEST, names, text, JSON.stringify(changed)))) !== 1)
+        continue;
+      const entry = JSON.stringify(summaryOf(manifest));
+      await orFull(this.#redis.hset(keys.segmentList(manifest.avatar), segment, entry));
+      return manifest;
+    }
+    throw new Error(`the manifest of ${segment} changes too often`);
   }
 
   async getManifest(segment: string): Promise<SegmentManifest | undefined> {

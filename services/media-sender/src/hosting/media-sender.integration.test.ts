@@ -40,6 +40,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { OpusEncoder } from '../audio/opus-encoder.js';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import { IdlePlaylists } from '../media/idle-playlists.js';
+import { LadderWatch } from '../media/ladder-watch.js';
 import { MediaCache } from '../media/media-cache.js';
 import { FollowerPlayer } from '../playout/follower-player.js';
 import { BLOCK_PCM } from '../playout/playout.js';
@@ -273,6 +274,7 @@ describe('MediaSender', () => {
         registry,
         store,
         cache: new MediaCache(store, { maxBytes: 1e8, packetizerOf }),
+        ladders: new LadderWatch(store),
         live: {
           reader: { follow: () => () => {} },
           packetizerOf,

@@ -109,12 +109,13 @@ export class SessionViewers {
 
   openClip(manifest: SegmentManifest): Clip {
     const { services, logger, onLoaded } = this.#options;
-    const { cache, prefetchSamples, live } = services;
+    const { cache, ladders, prefetchSamples, live } = services;
     const options = {
       cache,
       prefetchSamples,
       codecs: this.#codecs,
       demand: this.demand,
+      ladders,
       onLoaded,
       onLost: (part: string, error?: unknown) =>
         logger.warn({ segment: manifest.id, part, err: (error as Error | undefined)?.message }, 'media is missing'),

@@ -22,6 +22,7 @@ import {
 } from '@humancast/shared';
 import { IdleLoop } from '../media/idle-loop.js';
 import type { IdlePlaylists } from '../media/idle-playlists.js';
+import type { LadderWatch } from '../media/ladder-watch.js';
 import type { LiveClipOptions } from '../media/live-clip.js';
 import type { LiveReserveOptions } from '../media/live-reserve.js';
 import type { MediaCache } from '../media/media-cache.js';
@@ -49,6 +50,7 @@ export interface WorkerServices {
   registry: SessionRegistry;
   store: MediaStore;
   cache: MediaCache;
+  ladders: Pick<LadderWatch, 'watch'>;
   /** Options for reading open segments. */
   live: Pick<LiveClipOptions, 'reader' | 'packetizerOf' | keyof LiveReserveOptions>;
   idle: IdlePlaylists;

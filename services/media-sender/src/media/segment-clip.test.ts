@@ -1,10 +1,10 @@
 import { type Codec } from '@humancast/protocol';
-import { CLOCK_PER_PCM, type MediaStore, PCM_CHUNK_SAMPLES, packGop } from '@humancast/shared';
+import { CLOCK_PER_PCM, type MediaStore, PCM_CHUNK_SAMPLES, packGop, type SegmentManifest } from '@humancast/shared';
 import { makeManifest } from '@humancast/testkit';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RenditionDemand } from '../playout/rendition-demand.js';
 import { MediaCache } from './media-cache.js';
-import { SegmentClip } from './segment-clip.js';
+import { SegmentClip, type SegmentClipOptions } from './segment-clip.js';
 
 const GOP = 10;
 
@@ -61,7 +61,9 @@ function setUp({
   codecs = ['vp8'] as Codec[],
   maxBytes = 1e9,
   renditions = manifest.renditions,
+  missingRenditions = undefined as SegmentManifest['missingRenditions'],
   demand = undefined as RenditionDemand | undefined,
+  ladders = undefined as SegmentClipOptions['ladders'],
 } = {}) {
   const store = new MemoryStore();
   const cache = new MediaCache(store as unknown as MediaStore, {
@@ -72,12 +74,13 @@ function setUp({
   const watched = new Set(codecs);
   const open = () =>
     new SegmentClip(
-      { ...manifest, renditions },
+      { ...manifest, renditions, missingRenditions },
       {
         cache,
         prefetchSamples: 2 * 48_000,
         codecs: watched,
         demand,
+        ladders,
         onLost: (part) => lost.push(part),
       },
     );
@@ -125,6 +128,39 @@ describe('SegmentClip', () => {
     // Another clip's ladder may be longer.
     expect(clip.frame('vp8', 0, 7)).toBe(clip.frame('vp8', 0, 2));
     expect(store.reads.some((part) => part.startsWith('l/'))).toBe(false);
+  });
+
+  it('takes over renditions that are stored while it plays, without changing the places of others', async () => {
+    const vp8 = renditionOf('vp8');
+    const small = { id: 's', codec: 'vp8', width: 2, height: 2, bitrateBps: 0.1, bytes: 1 } as const;
+    const { bytes: _, ...missing } = small;
+    let tell: (later: SegmentManifest) => void = () => {};
+    const unwatch = vi.fn();
+    const ladders = {
+      watch: (segment: string, onManifest: typeof tell) => {
+        expect(segment).toBe(manifest.id);
+        tell = onManifest;
+        return unwatch;
+      },
+    };
+    const demand = new RenditionDemand();
+    demand.set({}, 'vp8', [0, 1]);
+    const { store, open } = setUp({ renditions: [vp8], missingRenditions: [missing], demand, ladders });
+    const clip = open();
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.frame('vp8', 0)).toBeDefined());
+    expect(clip.rungs('vp8').map(({ id }) => id)).toEqual(['v']);
+    // A larger rendition would take the place of the one that is sent.
+    tell({ ...manifest, renditions: [vp8, { ...vp8, id: 'l', bitrateBps: 2 }] });
+    expect(clip.rungs('vp8').map(({ id }) => id)).toEqual(['v']);
+    tell({ ...manifest, renditions: [vp8, small] });
+    expect(clip.rungs('vp8').map(({ id }) => id)).toEqual(['v', 's']);
+    expect(clip.availability(0, SECOND)).toBe('ready');
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.frame('vp8', 3, 1)?.payloads[0]?.[0]).toBe(3));
+    expect(store.reads.filter((part) => part === 'v/0')).toHaveLength(1);
+    clip.release();
+    expect(unwatch).toHaveBeenCalledOnce();
   });
 
   it('releases what has been played, except the GOP before the one that is shown', async () => {

@@ -5,12 +5,14 @@ import {
   gopCount,
   PCM_CHUNK_SAMPLES,
   pcmChunkCount,
+  pendingRenditions,
   type SegmentManifest,
 } from '@humancast/shared';
 import { type Availability, type Clip, rungAt } from '../playout/clip.js';
 import type { RenditionDemand } from '../playout/rendition-demand.js';
 import { frameAtOrAfter } from '../playout/timeline.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import type { LadderWatch } from './ladder-watch.js';
 import type { MediaCache, PacketizedGop } from './media-cache.js';
 
 const CHUNK_SAMPLES = PCM_CHUNK_SAMPLES * CLOCK_PER_PCM;
@@ -31,6 +33,8 @@ export interface SegmentClipOptions {
   codecs: ReadonlySet<Codec>;
   /** Decides which renditions of a codec are read. Default: the largest. */
   demand?: RenditionDemand | undefined;
+  /** Tells of renditions that are stored while the clip is in use. Default: those of the manifest stay the only ones. */
+  ladders?: Pick<LadderWatch, 'watch'> | undefined;
   /** Called when a part is gone for good. */
   onLost?: (what: string, error?: unknown) => void;
   /** Called when a part has been read. */
@@ -47,12 +51,16 @@ export class SegmentClip implements Clip {
   #firstGop = 0;
   #firstChunk = 0;
   #released = false;
+  readonly #unwatch: (() => void) | undefined;
 
   constructor(manifest: SegmentManifest, options: SegmentClipOptions) {
     this.#manifest = manifest;
     this.#options = options;
     this.#gops = new Map(manifest.renditions.map((rendition) => [rendition.id, []]));
     this.#pcm = [];
+    if (pendingRenditions(manifest).length > 0) {
+      this.#unwatch = options.ladders?.watch(manifest.id, (later) => this.#extend(later));
+    }
   }
 
   get segment(): string {
@@ -171,8 +179,21 @@ export class SegmentClip implements Clip {
 
   release(): void {
     this.#released = true;
+    this.#unwatch?.();
     for (const slots of this.#gops.values()) slots.length = 0;
     this.#pcm.length = 0;
+  }
+
+  /** Takes over renditions that are stored by now, unless rungs that viewers may be sent would change their places. */
+  #extend({ renditions, missingRenditions }: SegmentManifest): void {
+    const codecs = new Set(this.#manifest.renditions.map(({ codec }) => codec));
+    for (const codec of codecs) {
+      const later = rungsOf(renditions, codec);
+      if (this.rungs(codec).some(({ id }, rung) => later[rung]?.id !== id)) return;
+    }
+    this.#manifest = { ...this.#manifest, renditions, missingRenditions };
+    this.#rungs.clear();
+    for (const { id } of renditions) if (!this.#gops.has(id)) this.#gops.set(id, []);
   }
 
   #letGo(beforeGop: number, beforeChunk: number): void {

@@ -15,15 +15,17 @@ class LadderClip extends FakeClip {
   /** Rungs that are in memory. */
   readonly inMemory = new Set([0, 1, 2]);
   readonly #frames = new Map<number, PacketizedFrame>();
+  /** Rungs that are stored. */
+  stored = 3;
   /** Whether every second frame is discardable. */
   isLayered = false;
 
   override rungs() {
-    return RATES.map((bitrateBps) => ({ bitrateBps }));
+    return RATES.slice(0, this.stored).map((bitrateBps) => ({ bitrateBps }));
   }
 
   override frame(_codec: 'vp8', frame: number, rung = 0): PacketizedFrame | undefined {
-    const last = Math.min(rung, 2);
+    const last = Math.min(rung, this.stored - 1);
     if (!this.inMemory.has(last)) return undefined;
     const key = frame * 3 + last;
     const keyframe = frame % GOP === 0;
@@ -139,6 +141,20 @@ describe("VideoPacer's rendition", () => {
     expect(rungsOf(play(0, 30))).toEqual([0]);
     clip.inMemory.add(1);
     expect(rungsOf(play(30, 60))).toEqual([1]);
+  });
+
+  it('is the one that fits, from a keyframe on, once it is stored', () => {
+    clip.stored = 1;
+    const starved = play(0, 135, 700_000);
+    expect(rungsOf(starved)).toEqual([0]);
+    expect(bpsOf(starved, 4.5)).toBeLessThan(700_000);
+    expect(pacer).toMatchObject({ rung: 0, rungs: 1 });
+    clip.stored = 3;
+    const sent = play(135, 240, 700_000);
+    expect(rungsOf(sent.filter(({ atMs }) => atMs > 151 * FRAME_MS))).toEqual([1]);
+    expect(sent.find(({ rung }) => rung === 1)).toMatchObject({ keyframe: true, first: true });
+    expect(framesOf(sent.filter(({ atMs }) => atMs >= 180 * FRAME_MS))).toBe(60);
+    expect(pacer).toMatchObject({ rung: 1, rungs: 3 });
   });
 
   it('is awaited on a narrow path while only a larger one is in memory, then started within its GOP', () => {

@@ -5,7 +5,8 @@ import type { UploadState } from '../upload/uploads.js';
 
 /** @param pinned Whether the segment is kept until it is deleted. */
 export function segmentView(manifest: SegmentManifest, pinned: boolean): Segment {
-  const { id, avatar, name, role, source, state, failure, frames, gopFrames, pcmSamples, renditions } = manifest;
+  const { id, avatar, name, role, source, state, failure, frames, gopFrames, pcmSamples } = manifest;
+  const { renditions, missingRenditions } = manifest;
   return {
     id,
     avatar,
@@ -22,6 +23,7 @@ export function segmentView(manifest: SegmentManifest, pinned: boolean): Segment
     gopFrames,
     pcmSamples,
     renditions,
+    ...(missingRenditions && { missingRenditions }),
     ...(failure ? { failure } : {}),
   };
 }

@@ -1,14 +1,17 @@
-import { type Rational } from '@humancast/protocol';
+import type { Rational, Rendition } from '@humancast/protocol';
 import { PCM_RATE } from '@humancast/shared';
 import { endOf } from '../probe/media-info.js';
-import type { EncodePlan, PlannedRendition } from './encode-plan.js';
+import type { EncodePlan } from './encode-plan.js';
 import { type EncoderLimits, fileArguments } from './encoder-arguments.js';
+
+/** A rendition to encode. */
+export type OutputRendition = Omit<Rendition, 'bytes'>;
 
 /** One run of ffmpeg and its expected output. */
 export interface EncodeJob {
   readonly fps: Rational;
   readonly gopFrames: number;
-  readonly renditions: readonly PlannedRendition[];
+  readonly renditions: readonly OutputRendition[];
   readonly hasAudio: boolean;
   /** Expected number of audio samples, if known. */
   readonly statedSamples: number | undefined;

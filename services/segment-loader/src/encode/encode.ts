@@ -3,8 +3,7 @@ import { type Codec } from '@humancast/protocol';
 import { HumancastError, PCM_RATE } from '@humancast/shared';
 import { type ToolExit, ToolProcess } from '../ffmpeg/tool-process.js';
 import { AnnexBParser } from './annexb-parser.js';
-import type { EncodeJob } from './encode-job.js';
-import type { PlannedRendition } from './encode-plan.js';
+import type { EncodeJob, OutputRendition } from './encode-job.js';
 import { EncoderLog } from './encoder-log.js';
 import type { FrameParser } from './frame-parser.js';
 import { framesPerSecond } from './frame-rate.js';
@@ -107,7 +106,7 @@ class Encoding {
     }
   }
 
-  async #takeVideo({ id, codec }: PlannedRendition, stream: Readable | undefined, isFirst: boolean): Promise<number> {
+  async #takeVideo({ id, codec }: OutputRendition, stream: Readable | undefined, isFirst: boolean): Promise<number> {
     const parser = new PARSERS[codec]();
     const assembler = new GopAssembler(this.#job.gopFrames);
     const maxFrames = this.#limits.maxDurationSeconds * framesPerSecond(this.#job.fps);

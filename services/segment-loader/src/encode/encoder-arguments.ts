@@ -1,7 +1,8 @@
 import { inputOptions } from '../ffmpeg/input-options.js';
 import { inputUrl, outputUrl } from '../ffmpeg/tool-process.js';
 import type { VideoTrack } from '../probe/media-info.js';
-import type { EncodePlan, PlannedRendition } from './encode-plan.js';
+import type { OutputRendition } from './encode-job.js';
+import type { EncodePlan } from './encode-plan.js';
 import { AUDIO_PAD, filterGraph, videoPad } from './filter-graph.js';
 import { temporalLayers } from './temporal-layers.js';
 
@@ -20,7 +21,7 @@ export interface EncoderInput {
 }
 
 export interface EncoderOutputs {
-  readonly renditions: readonly PlannedRendition[];
+  readonly renditions: readonly OutputRendition[];
   readonly gopFrames: number;
   readonly hasAudio: boolean;
 }
@@ -56,21 +57,35 @@ export function encoderArguments(
     String(threads),
     '-filter_complex',
     graph,
-    ...renditions.flatMap((rendition, i) => [
-      '-map',
-      videoPad(i),
-      '-fps_mode',
-      'passthrough',
-      '-threads',
-      String(threads),
-      ...codecOptions(rendition, gopFrames),
-      ...Object.entries(temporalLayers(rendition, renditions)).flatMap(([name, value]) => [`-${name}`, value]),
-      outputUrl(i, inputs.length),
-    ]),
+    ...videoOutputs(renditions, renditions, gopFrames, inputs.length, threads),
     ...(hasAudio
       ? ['-map', AUDIO_PAD, '-c:a', 'pcm_s16le', '-f', 's16le', outputUrl(renditions.length, inputs.length)]
       : []),
   ];
+}
+
+/**
+ * @param ladder All renditions of the segment, of which these are encoded now.
+ * @returns The arguments that encode the graph's {@link videoPad}s.
+ */
+export function videoOutputs(
+  renditions: readonly OutputRendition[],
+  ladder: readonly Pick<OutputRendition, 'codec' | 'bitrateBps'>[],
+  gopFrames: number,
+  inputCount: number,
+  threads: number,
+): string[] {
+  return renditions.flatMap((rendition, i) => [
+    '-map',
+    videoPad(i),
+    '-fps_mode',
+    'passthrough',
+    '-threads',
+    String(threads),
+    ...codecOptions(rendition, gopFrames),
+    ...Object.entries(temporalLayers(rendition, ladder)).flatMap(([name, value]) => [`-${name}`, value]),
+    outputUrl(i, inputCount),
+  ]);
 }
 
 /** @returns The arguments that output one raw image, the graph's `[whole]`. */
@@ -123,7 +138,7 @@ function alphaDecoder({ hasAlpha, codec, index }: VideoTrack): string[] {
  * Keyframes come exactly every `gopFrames`; there are no hidden frames and no B-frames. The rate is held within one second,
  * so that a keyframe is not a burst many times the size of its neighbors.
  */
-function codecOptions({ codec, bitrateBps }: PlannedRendition, gopFrames: number): string[] {
+function codecOptions({ codec, bitrateBps }: OutputRendition, gopFrames: number): string[] {
   const rate = String(bitrateBps);
   const gop = String(gopFrames);
   const common = ['-b:v', rate, '-maxrate', rate, '-bufsize', rate, '-g', gop, '-keyint_min', gop];

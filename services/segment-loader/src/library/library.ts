@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Avatar, ErrorCode, FolderProblem } from '@humancast/protocol';
 import type { AvatarStore, Clock, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
 import { librarySettingsOf } from '../encode/encode-settings.js';
+import type { Ladders } from '../ladder/ladders.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { SegmentLoader } from '../loading/segment-loader.js';
 import { type FolderScan, type Rejected, scanFolder } from './folder-scan.js';
@@ -22,6 +23,7 @@ export interface LibraryParts {
   readonly avatars: AvatarStore;
   readonly loader: SegmentLoader;
   readonly queue: LoadQueue;
+  readonly ladders: Pick<Ladders, 'add'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -310,16 +312,17 @@ export class Library {
   }
 
   async #loadFrom(descriptor: number, avatar: Avatar, loading: Loading): Promise<void> {
-    const { loader, config } = this.#parts;
+    const { loader, ladders, config } = this.#parts;
     const { id, file } = loading.desired;
     const { role, name } = file;
     const settings = librarySettingsOf(avatar, config, role);
     const segment = { id, avatar: avatar.id, role, name, source: 'library', retention: { pinned: true } } as const;
     const { media, close } = await openMedia(this.#root, avatar, { video: descriptor, audio: undefined });
     try {
-      await loader.load({ ...segment, settings, media }, loading.abort.signal, (share) => {
+      const manifest = await loader.load({ ...segment, settings, media }, loading.abort.signal, (share) => {
         loading.progress = share;
       });
+      ladders.add(manifest);
     } finally {
       await close();
     }

@@ -1,8 +1,8 @@
 /**
  * The lanes by priority: `idle`, because an avatar without an idle clip has no sessions; `upload`, because a client waits
- * for it; `library` loads run in the background.
+ * for it; `ladder`, the further renditions of segments that can be played; `library` loads run in the background.
  */
-const LANES = ['idle', 'upload', 'library'] as const;
+const LANES = ['idle', 'upload', 'ladder', 'library'] as const;
 export type Lane = (typeof LANES)[number];
 
 interface Waiting {
@@ -13,7 +13,7 @@ interface Waiting {
 /** Runs a bounded number of loads at once: idle clips first, then uploads, each lane in FIFO order. */
 export class LoadQueue {
   readonly #concurrency: number;
-  readonly #lanes: Readonly<Record<Lane, Waiting[]>> = { idle: [], upload: [], library: [] };
+  readonly #lanes: Readonly<Record<Lane, Waiting[]>> = { idle: [], upload: [], ladder: [], library: [] };
   #running = 0;
 
   constructor(concurrency: number) {

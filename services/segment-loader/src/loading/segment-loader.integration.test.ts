@@ -16,6 +16,7 @@ interface Options {
   renditions?: readonly RenditionConfig[];
   gopMs?: number;
   maxDurationSeconds?: number;
+  whole?: boolean;
   signal?: AbortSignal;
 }
 
@@ -76,9 +77,17 @@ describe('SegmentLoader', () => {
       expect((await load(path)).markFrames).toEqual([15, 36]);
     });
 
-    it('becomes several renditions at once, aligned frame by frame', async () => {
-      const small = { ...VP8, id: 'small', maxWidth: 80, maxHeight: 80 };
-      const manifest = await load(await clips.flashBeep('flash.mp4'), { renditions: [VP8, H264, small] });
+    it('becomes several renditions, aligned frame by frame, of which the first of each codec is there first', async () => {
+      const small = { ...VP8, id: 'small', maxWidth: 80, maxHeight: 80, bitrateBps: 100_000 };
+      const renditions = [VP8, H264, small];
+      const first = await load(await clips.flashBeep('flash.mp4'), { renditions, whole: false });
+      expect(first.renditions.map(({ id }) => id)).toEqual(['vp8', 'h264']);
+      expect(first.missingRenditions).toEqual([
+        { id: 'small', codec: 'vp8', width: 80, height: 60, bitrateBps: 100_000 },
+      ]);
+      expect(await fixture.store.hasAllParts(first.id)).toBe(true);
+      const manifest = await fixture.complete(first);
+      expect(manifest).not.toHaveProperty('missingRenditions');
       expect(manifest.renditions.map(({ id, width, height }) => [id, width, height])).toEqual([
         ['vp8', 160, 120],
         ['h264', 160, 120],

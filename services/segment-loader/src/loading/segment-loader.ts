@@ -1,3 +1,4 @@
+import type { Codec, MissingRendition } from '@humancast/protocol';
 import {
   durationSamplesOf,
   HumancastError,
@@ -12,6 +13,8 @@ import { type Encoded, encode, type PartSink } from '../encode/encode.js';
 import type { EncodeJob } from '../encode/encode-job.js';
 import type { EncodeSettings } from '../encode/encode-plan.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
+import { missingRendition, splitLadder, topOf } from '../encode/ladder.js';
+import type { Size } from '../encode/video-size.js';
 import type { LoaderMetrics } from '../metrics.js';
 import type { InputLimits } from '../probe/check-input.js';
 import type { MediaQuota } from '../retention/media-quota.js';
@@ -48,7 +51,10 @@ export interface LoadRequest {
   readonly media: LoadMedia;
 }
 
-/** Loads files: probes, plans, encodes and publishes the manifest. */
+/**
+ * Loads files: probes, plans, encodes and publishes the manifest, with the first rendition of each codec. The others are
+ * encoded later (`ladder/`).
+ */
 export class SegmentLoader {
   readonly #store: MediaStore;
   readonly #quota: Pick<MediaQuota, 'makeRoom'>;
@@ -105,9 +111,11 @@ export class SegmentLoader {
     try {
       const keepOpen = (copy: ScratchFile) => copies.push(copy);
       const planLimits = { ...this.#limits, maxPixels, threads, keepOpen };
-      const plan = await planLoad(request.media, request.settings, planLimits, signal);
-      await this.#makeRoom(request, plan, signal);
-      return await this.#encode(request, plan, signal, reportingProgress(plan, onProgress, logger));
+      const { first, later } = splitLadder(request.settings.renditions);
+      const plan = await planLoad(request.media, { ...request.settings, renditions: first }, planLimits, signal);
+      const missing = later.map((config) => missingRendition(config, sizeOfTop(plan, config.codec)));
+      await this.#makeRoom(request, plan, missing, signal);
+      return await this.#encode(request, plan, missing, signal, reportingProgress(plan, onProgress, logger));
     } finally {
       await Promise.all(copies.map((copy) => copy.close()));
     }
@@ -116,6 +124,7 @@ export class SegmentLoader {
   async #encode(
     request: LoadRequest,
     plan: LoadPlan,
+    missing: readonly MissingRendition[],
     signal: AbortSignal,
     onFrames: (frames: number) => void,
   ): Promise<SegmentManifest> {
@@ -129,7 +138,7 @@ export class SegmentLoader {
       };
       const encoded = await encode(plan.job, plan.inputs, limits, sink, signal, onFrames);
       plan.validate(encoded);
-      const manifest = manifestOf(request, plan, encoded);
+      const manifest = manifestOf(request, plan, missing, encoded);
       return await this.#publish(manifest, request.retention, signal);
     } catch (error) {
       await sink.discard(plan.job).catch(() => {
@@ -140,8 +149,13 @@ export class SegmentLoader {
   }
 
   /** Makes room for the segment. A library file is loaded even without quota, as long as the store itself accepts it. */
-  async #makeRoom({ source }: LoadRequest, { job, lengthSeconds = 0 }: LoadPlan, signal: AbortSignal): Promise<void> {
-    const bytes = expectedBytes(job.renditions, lengthSeconds);
+  async #makeRoom(
+    { source }: LoadRequest,
+    { job, lengthSeconds = 0 }: LoadPlan,
+    missing: readonly MissingRendition[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const bytes = expectedBytes([...job.renditions, ...missing], lengthSeconds);
     const isRoom = await withRetry(() => this.#quota.makeRoom(bytes), STORE_PATIENCE_MS, signal);
     if (!isRoom && source === 'upload') throw noRoom();
   }
@@ -211,7 +225,18 @@ class StoreSink implements PartSink {
   }
 }
 
-function manifestOf(request: LoadRequest, { job, chapterSeconds }: LoadPlan, encoded: Encoded): SegmentManifest {
+function sizeOfTop({ job }: LoadPlan, codec: Codec): Size {
+  const top = topOf(job.renditions, codec);
+  if (!top) throw new TypeError(`no rendition with ${codec} is encoded first`);
+  return top;
+}
+
+function manifestOf(
+  request: LoadRequest,
+  { job, chapterSeconds }: LoadPlan,
+  missing: readonly MissingRendition[],
+  encoded: Encoded,
+): SegmentManifest {
   return {
     version: 1,
     id: request.id,
@@ -234,6 +259,7 @@ function manifestOf(request: LoadRequest, { job, chapterSeconds }: LoadPlan, enc
       bitrateBps,
       bytes: encoded.bytes.get(id) ?? 0,
     })),
+    ...(missing.length > 0 && { missingRenditions: [...missing] }),
     markFrames: markFrames(chapterSeconds, job, encoded.frames),
     ...(request.owner !== undefined && { owner: request.owner }),
   };

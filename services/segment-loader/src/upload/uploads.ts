@@ -11,6 +11,7 @@ import {
   type SegmentManifest,
 } from '@humancast/shared';
 import { encodeSettingsOf, type LoudnessChoice } from '../encode/encode-settings.js';
+import type { Ladders } from '../ladder/ladders.js';
 import { type OpenMedia, openMedia } from '../library/layer-files.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { LoadRequest, SegmentLoader } from '../loading/segment-loader.js';
@@ -91,6 +92,7 @@ export interface UploadsParts {
   readonly loader: SegmentLoader;
   readonly queue: LoadQueue;
   readonly archive: Pick<SegmentArchive, 'keep'>;
+  readonly ladders: Pick<Ladders, 'add'>;
   readonly avatars: Pick<AvatarStore, 'get'>;
 }
 
@@ -226,7 +228,7 @@ export class Uploads implements UnfinishedWork {
     upload: Upload,
     signal: AbortSignal,
   ): Promise<SegmentManifest> {
-    const { config, loader, queue, archive, avatars } = this.#parts;
+    const { config, loader, queue, archive, ladders, avatars } = this.#parts;
     const either = AbortSignal.any([signal, upload.abort.signal]);
     const request: Omit<LoadRequest, 'media'> = {
       id,
@@ -251,6 +253,7 @@ export class Uploads implements UnfinishedWork {
       };
       const manifest = await queue.run('upload', load, either);
       await archive.keep(manifest, retention);
+      ladders.add(manifest);
       this.#uploads.delete(id);
       return manifest;
     } catch (error) {
