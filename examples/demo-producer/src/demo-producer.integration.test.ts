@@ -19,6 +19,7 @@ const SESSION: Omit<SessionDetails, 'id'> = {
   interruptedSeq: 0,
   turn: 0,
   idleState: 'idle',
+  bargeIn: 'off',
   live: false,
   canSay: true,
 };

@@ -3,6 +3,7 @@ import {
   type avatarDefinitionSchema,
   avatarListSchema,
   avatarSummarySchema,
+  type BargeIn,
   type Interrupted,
   interruptedSchema,
   type MessageData,
@@ -42,6 +43,7 @@ export interface HumancastOptions {
 
 export interface CreateSessionOptions extends CallOptions {
   microphone?: boolean;
+  bargeIn?: BargeIn;
 }
 
 export interface SpeakOptions extends CallOptions {
@@ -81,10 +83,13 @@ export class Humancast {
 
   // ——— sessions ———
 
-  /** @param options.microphone Whether viewers with the answer's `microphoneToken` may speak. Default: false. */
+  /**
+   * @param options.microphone Whether viewers with the answer's `microphoneToken` may speak. Default: false.
+   * @param options.bargeIn What the avatar does while a viewer speaks. Default: `off`, it speaks on.
+   */
   createSession(avatar: string, options: CreateSessionOptions = {}): Promise<NewSession> {
-    const { microphone, ...call } = options;
-    const json = { avatar, ...(microphone && { microphone }) };
+    const { microphone, bargeIn, ...call } = options;
+    const json = { avatar, ...(microphone && { microphone }), ...(bargeIn && { bargeIn }) };
     return this.#signaling.json('POST', '/v1/sessions', newSessionSchema, { json, ...call });
   }
 

@@ -19,6 +19,15 @@ export const LISTEN_LENGTH_BYTES = 2;
 /** Sample rate for a listener, Hz: speech recognition takes 16 kHz, speech-to-speech models take 24 kHz. */
 export const listenRateSchema = z.enum(['16000', '24000']).default('16000');
 
+/** The playout position that a viewer heard. */
+export const playingSchema = z.object({
+  segment: idSchema,
+  role: z.enum(['idle', 'speech']),
+  /** Sequence number in the session's queue; 0 for an idle clip. */
+  seq: z.int(),
+  positionMs: z.number(),
+});
+
 /** What 20 ms of a voice are. */
 export const heardSchema = z.object({
   viewer: idSchema,
@@ -29,15 +38,7 @@ export const heardSchema = z.object({
   /** When the viewer said its first sample, ms since the Unix epoch, by the media-sender's clock. */
   atMs: z.number(),
   /** The playout position that the viewer heard at that moment; missing if nothing had been played. */
-  playing: z
-    .object({
-      segment: idSchema,
-      role: z.enum(['idle', 'speech']),
-      /** Sequence number in the session's queue; 0 for an idle clip. */
-      seq: z.int(),
-      positionMs: z.number(),
-    })
-    .optional(),
+  playing: playingSchema.optional(),
   /** Whether part of it was made up for lost packets. */
   concealed: z.boolean().optional(),
   /** Audio missing before it: the viewer paused, packets were lost, or the connection moved. */

@@ -33,6 +33,10 @@ export const IDLE_STATE = 'idle';
 
 // ——— sessions ———
 
+/** What a session does with its own voice while a viewer speaks. */
+export const bargeInSchema = z.enum(['off', 'duck', 'stop']);
+export type BargeIn = z.infer<typeof bargeInSchema>;
+
 export const createSessionSchema = z.strictObject({
   avatar: slugSchema.describe('Id of the avatar to show'),
   wait: z
@@ -43,6 +47,9 @@ export const createSessionSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Whether viewers with the `microphoneToken` of the answer may speak to the avatar'),
+  bargeIn: bargeInSchema
+    .default('off')
+    .describe('While a viewer speaks, the avatar speaks on (`off`), more quietly (`duck`), or is interrupted (`stop`)'),
 });
 
 export const tokenScopeSchema = z.enum(['view', 'control']);
@@ -118,6 +125,7 @@ export const sessionDetailsSchema = sessionSummarySchema.extend({
   interruptedSeq: z.int().describe('Everything queued up to and including this sequence number was interrupted'),
   turn: turnOfAnswer,
   idleState: z.string().default(IDLE_STATE).describe('Idle state that the producer has set'),
+  bargeIn: bargeInSchema.catch('off').describe('What the avatar does while a viewer speaks'),
   live: z.boolean().describe('Whether the host has just answered; otherwise the playhead is the last saved one'),
   playhead: z
     .object({

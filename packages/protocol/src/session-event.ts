@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { idSchema, slugSchema } from './ids.js';
+import { playingSchema } from './listen.js';
 import { messageDataSchema } from './message.js';
 
 export const finishReasonSchema = z.enum([
@@ -13,6 +14,14 @@ export const finishReasonSchema = z.enum([
   'failed',
 ]);
 export type FinishReason = z.infer<typeof finishReasonSchema>;
+
+const voiceShape = {
+  viewer: idSchema,
+  /** When that was, ms since the Unix epoch, by the media-sender's clock. */
+  saidAtMs: z.number(),
+  /** What the viewer was hearing then. */
+  playing: playingSchema.optional(),
+} as const;
 
 /** Stored events of a session. */
 export const sessionEventBodySchema = z.discriminatedUnion('type', [
@@ -32,6 +41,8 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
     /** Default 0: written by a version without turns. */
     turn: z.int().min(0).default(0),
     idempotencyKey: z.string().optional(),
+    /** The viewer whose voice interrupted (`bargeIn: 'stop'`). */
+    viewer: idSchema.optional(),
   }),
   /** A producer has set another idle state. */
   z.object({ type: z.literal('session.state'), state: slugSchema }),
@@ -40,6 +51,10 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('viewer.message'), viewer: idSchema, data: messageDataSchema }),
   /** A producer tells viewers something, or one of them. Not sent to other viewers. */
   z.object({ type: z.literal('session.message'), viewer: idSchema.optional(), data: messageDataSchema }),
+  /** A viewer has begun to speak, by the media-sender's voice activity detection. */
+  z.object({ type: z.literal('viewer.speaking'), ...voiceShape }),
+  /** A viewer has finished speaking: it was silent for `VOICE_HANGOVER_MS` since, or sends nothing any more. */
+  z.object({ type: z.literal('viewer.silent'), ...voiceShape }),
   z.object({ type: z.literal('viewer.disconnected'), viewer: idSchema, reason: z.string() }),
   /**
    * The viewer's rendition has changed with the capacity of its path, to index `rung` of `rungs` renditions; 0 is the

@@ -42,6 +42,7 @@ import { BLOCK_PCM } from './playout/playout.js';
 import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { Stagger } from './playout/stagger.js';
+import { SpeechClassifier } from './receive/speech-classifier.js';
 import { packetizerOf } from './rtp/packetize.js';
 import type { DatagramProblem } from './transport/datagram-problem.js';
 import { MediaSockets } from './transport/media-sockets.js';
@@ -143,6 +144,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     logger,
     tracer,
     voices,
+    voiceActivity: { createClassifier: () => new SpeechClassifier(), hangoverMs: config.voiceHangoverMs },
     wallMs: () => clock.wallMs(),
     nowMs: () => clock.nowMs(),
     createTransport: ({ connection, codecs, h264Level, events, isPlayer, microphone, maySend, logger: ofSession }) =>

@@ -107,10 +107,10 @@ class Humancast:
         self._headers = {"authorization": f"Bearer {api_key}"}
         self._timeout = timeout
 
-    async def create_session(self, avatar: str, microphone: bool = False) -> Session:
+    async def create_session(self, avatar: str, microphone: bool = False, barge_in: str | None = None) -> Session:
         """Creates a session, whose viewers watch at /?session=ID&token=TOKEN. With `microphone`, those with its
-        `microphoneToken` may speak."""
-        body = {"avatar": avatar, **({"microphone": True} if microphone else {})}
+        `microphoneToken` may speak; `barge_in` says what the avatar does then: "off" (the default), "duck" or "stop"."""
+        body = {"avatar": avatar, **({"microphone": True} if microphone else {}), **({"bargeIn": barge_in} if barge_in else {})}
         created: Session = await self._request("POST", "/v1/sessions", body)
         return created
 

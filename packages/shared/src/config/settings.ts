@@ -626,6 +626,12 @@ export const senderSettings = {
     700,
     'Time without media after which a segment pauses and idle is shown, in milliseconds',
   ),
+  voiceHangoverMs: setting.int(
+    'VOICE_HANGOVER_MS',
+    [100, 5000],
+    500,
+    'Silence after which a viewer has finished speaking, in milliseconds',
+  ),
   opusBitrateBps: setting.int('OPUS_BITRATE_BPS', [6000, 510_000], 32_000, 'Opus bitrate, in bits per second'),
   opusMode: setting.oneOf(
     'OPUS_MODE',

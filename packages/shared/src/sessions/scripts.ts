@@ -99,7 +99,7 @@ end
  * `currentTurn()` returns the session's turn, the number of accepted interruptions. `isStale()` tells whether the caller's
  * turn is over: the local `stated` is its turn, or '' for the current one. `nextTurn(seq)` accepts an interruption of
  * everything queued up to that sequence number and reports it, so that whoever makes speech stops, also while nothing is
- * queued. Returns the new turn.
+ * queued; the local `viewer` is whose voice interrupts, or ''. Returns the new turn.
  */
 const TURNS = `
 local function currentTurn() return tonumber(redis.call('HGET', KEYS[1], 'turn') or 0) end
@@ -109,6 +109,7 @@ local function nextTurn(seq)
   redis.call('HSET', KEYS[1], 'interrupted', seq)
   local event = {type = 'session.interrupted', interruptedSeq = seq, turn = turn}
   if key ~= '' then event.idempotencyKey = key end
+  if viewer ~= '' then event.viewer = viewer end
   emit(cjson.encode(event))
   return turn
 end
@@ -177,14 +178,14 @@ const LINGER_SECONDS = 60;
 
 export const SCRIPTS = {
   /**
-   * Creates a session. ARGV: now, avatar, demo, owner ('' = none), fingerprint of the request ('' = none). Returns 2 if
+   * Creates a session. ARGV: now, avatar, demo, owner ('' = none), fingerprint of the request ('' = none), bargeIn. Returns 2 if
    * created, 1 if the same request was repeated, 0 if the ID is taken.
    */
   create: `${WHILE_ROOM}if redis.call('EXISTS', KEYS[1]) == 1 then
   if ARGV[5] == '' then return 0 end
   return redis.call('HGET', KEYS[1], 'request') == ARGV[5] and 1 or 'idempotency_key_reused'
 end
-redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'turn', 0, 'createdAt', ARGV[1], 'demo', ARGV[3])
+redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'turn', 0, 'createdAt', ARGV[1], 'demo', ARGV[3], 'bargeIn', ARGV[6])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'owner', ARGV[4]) end
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'request', ARGV[5]) end
 return 2`,
@@ -257,7 +258,7 @@ return epoch`,
    */
   speak: `${WHILE_ROOM}
 local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local stated, limit, interrupt = ARGV[6], tonumber(ARGV[7]), ARGV[8] == '1'
+local stated, limit, interrupt, viewer = ARGV[6], tonumber(ARGV[7]), ARGV[8] == '1', ''
 ${EMIT}${RETIRE}${ONCE}${TURNS}
 local answer = replay()
 if type(answer) == 'string' then return answer end
@@ -284,12 +285,12 @@ return {seq + 1, interrupted, currentTurn(), host}`,
 
   /**
    * Drops everything queued so far and begins a new turn, unless the caller's turn is over. ARGV: now, channel, key,
-   * fingerprint, ttl, turn ('' = the current one). Returns {interruptedSeq, turn, host or ''}, with an interruptedSeq of -1
+   * fingerprint, ttl, turn ('' = the current one), viewer ('' = none). Returns {interruptedSeq, turn, host or ''}, with an interruptedSeq of -1
    * if the turn is over.
    */
   interrupt: `${ALWAYS}
 local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local stated = ARGV[6]
+local stated, viewer = ARGV[6], ARGV[7]
 ${EMIT}${RETIRE}${ONCE}${TURNS}
 local answer = replay()
 if type(answer) == 'string' then return answer end
@@ -325,7 +326,7 @@ return 1`,
    * Sets the idle state, unless the caller's turn is over, and reports it if it is another one. ARGV: now, channel, turn ('' =
    * the current one), state. Returns {1, or 0 if the turn is over, turn, host or ''}.
    */
-  setState: `${ALWAYS}local now, channel, stated, key = ARGV[1], ARGV[2], ARGV[3], ''
+  setState: `${ALWAYS}local now, channel, stated, key, viewer = ARGV[1], ARGV[2], ARGV[3], '', ''
 ${EMIT}${TURNS}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end

@@ -250,6 +250,16 @@ describe('SessionRegistry', () => {
       expect((await registry.speak(id, [newId('seg')])).queued[0]?.seq).toBe(3);
     });
 
+    it('are told with the viewer whose voice interrupted', async () => {
+      const id = newId('ses');
+      await registry.create(id, 'demo', { bargeIn: 'stop' });
+      expect((await registry.get(id)).bargeIn).toBe('stop');
+      await registry.interrupt(id, { viewer: 'vw_12345678' });
+      await registry.interrupt(id);
+      const events = (await registry.events(id, '0')).filter(({ type }) => type === 'session.interrupted');
+      expect(events.map((event) => 'viewer' in event && event.viewer)).toEqual(['vw_12345678', false]);
+    });
+
     it('do not change the answer to a repeated command', async () => {
       const { id } = await hosted();
       const command = { key: 'k', fingerprint: 'a', ttlMs: 60_000 };

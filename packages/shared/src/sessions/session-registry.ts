@@ -1,4 +1,4 @@
-import type { QueuedSegment } from '@humancast/protocol';
+import type { BargeIn, QueuedSegment } from '@humancast/protocol';
 import {
   ERRORS,
   type ErrorCode,
@@ -87,11 +87,11 @@ export class SessionRegistry {
   async create(
     id: string,
     avatar: string,
-    options: { demo?: boolean; owner?: string | undefined; command?: Command | undefined } = {},
+    options: { demo?: boolean; owner?: string | undefined; bargeIn?: BargeIn; command?: Command | undefined } = {},
   ): Promise<boolean> {
-    const { demo = false, owner = '', command } = options;
+    const { demo = false, owner = '', bargeIn = 'off', command } = options;
     await this.#redis.zadd(keys.sessionIndex, 'NX', String(this.#now()), id);
-    const args = [this.#now(), avatar, demo ? 1 : 0, owner, command?.fingerprint ?? ''];
+    const args = [this.#now(), avatar, demo ? 1 : 0, owner, command?.fingerprint ?? '', bargeIn];
     return (await this.#run('create', id, ...args)) === 2;
   }
 
@@ -228,13 +228,14 @@ export class SessionRegistry {
    * Drops everything queued so far and begins a new turn, as `speak` with `interrupt` does; emits `session.interrupted`
    * even if nothing was queued.
    * @param options.turn Interrupts only this turn; default: the current one.
+   * @param options.viewer The viewer whose voice interrupts.
    * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`, `idempotency_key_reused`.
    */
   async interrupt(
     id: string,
-    options: { turn?: number | undefined; command?: Command | undefined } = {},
+    options: { turn?: number | undefined; viewer?: string; command?: Command | undefined } = {},
   ): Promise<HostedAt & { interruptedSeq: number; turn: number }> {
-    const args = [this.#now(), eventsChannel(id), ...once(options.command), options.turn ?? ''];
+    const args = [this.#now(), eventsChannel(id), ...once(options.command), options.turn ?? '', options.viewer ?? ''];
     const [interruptedSeq, turn, host] = (await this.#run('interrupt', id, ...args)) as [number, number, string];
     if (interruptedSeq < 0) throw staleTurn(options.turn, turn);
     return { interruptedSeq, turn, host: host || undefined };

@@ -1,4 +1,12 @@
-import { IDLE_STATE, idSchema, type SessionState, sessionStateSchema, slugSchema } from '@humancast/protocol';
+import {
+  type BargeIn,
+  bargeInSchema,
+  IDLE_STATE,
+  idSchema,
+  type SessionState,
+  sessionStateSchema,
+  slugSchema,
+} from '@humancast/protocol';
 import { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
@@ -38,6 +46,8 @@ export const sessionRecordSchema = z
     interrupted: z.coerce.number().int().default(0),
     turn: z.coerce.number().int().default(0),
     idleState: z.string().default(IDLE_STATE),
+    /** Another version may know more. */
+    bargeIn: bargeInSchema.catch('off'),
     playhead: z.string().optional(),
     claimedAt: z.coerce.number().optional(),
     endReason: z.string().optional(),
@@ -56,6 +66,7 @@ export const sessionRecordSchema = z
       interrupted,
       turn,
       idleState,
+      bargeIn,
       playhead,
       claimedAt,
       endReason,
@@ -73,6 +84,7 @@ export const sessionRecordSchema = z
       interruptedSeq: interrupted,
       turn,
       idleState,
+      bargeIn,
       claimedAtMs: claimedAt,
       playhead: playhead === undefined ? undefined : readRecord('playhead', id, playheadSchema, playhead),
     }),
@@ -98,6 +110,8 @@ export interface SessionRecord {
   turn: number;
   /** The idle state that the producer has set. */
   idleState: string;
+  /** What the avatar does while a viewer speaks. */
+  bargeIn: BargeIn;
   /** Also `undefined` if another version stored it in an unknown format: the segment then starts from its beginning. */
   playhead: Playhead | undefined;
   /** Time at which its host claimed it, by the clock of Redis. */

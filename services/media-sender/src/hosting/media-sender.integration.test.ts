@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type Codec, type Heard } from '@humancast/protocol';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BargeIn, type Codec, type Heard } from '@humancast/protocol';
 import {
   AvatarStore,
   BULL_PREFIX,
@@ -37,6 +38,7 @@ import { FuzzRandom, makeManifest, mutate, startRedis, type TestRedis } from '@h
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { noise } from '../../testing/voices.js';
 import { OpusEncoder } from '../audio/opus-encoder.js';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import { IdlePlaylists } from '../media/idle-playlists.js';
@@ -288,6 +290,7 @@ describe('MediaSender', () => {
         logger,
         tracer: NO_TRACER,
         voices: new VoicePublisher(redis),
+        voiceActivity: { createClassifier: () => ({ isSpeech: () => true, free: () => {} }), hangoverMs: 200 },
         wallMs: Date.now,
         createTransport: ({ connection: connectionId, events, maySend }) => {
           const transport = new FakeTransport(connectionId, events, maySend);
@@ -398,9 +401,9 @@ describe('MediaSender', () => {
     if (epoch !== undefined) await jobs.add(SESSIONS_QUEUE, { session, epoch }, { jobId: `${session}-${epoch}` });
   }
 
-  async function createSession(): Promise<string> {
+  async function createSession(bargeIn: BargeIn = 'off'): Promise<string> {
     const session = newId('ses');
-    await registry.create(session, 'demo');
+    await registry.create(session, 'demo', { bargeIn });
     sessions.push(session);
     return session;
   }
@@ -447,6 +450,65 @@ describe('MediaSender', () => {
     expect(last).toMatchObject({ viewer: viewer.viewer, epoch: 1 });
     expect(Math.abs((last?.atMs ?? 0) - Date.now())).toBeLessThan(5000);
     expect(last?.playing?.positionMs).toBeLessThanOrEqual(1000);
+  });
+
+  it('stops its speech while a viewer speaks, in a new turn, and listens and thinks', async () => {
+    const states = { listening: [await load('idle', 2)], thinking: [await load('idle', 2)] };
+    const nameOf = new Map(Object.entries(states).map(([name, [segment]]) => [segment, name]));
+    await store.setIdleStates('demo', states);
+    cleanups.push(() => store.setIdleStates('demo', {}));
+    const { transports, players } = await startSender();
+    const session = await createSession('stop');
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('viewer.connected'), WAIT);
+    const speech = [await load('speech', 20), await load('speech', 1)];
+    await speak(session, speech);
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.started'), WAIT);
+    const say = (pcm: Int16Array) =>
+      transports[0]?.events.heard({ pcm, concealed: false, gapMs: 0, atMs: performance.now() - 20 });
+    // The first frame begins what is remembered of what was played.
+    say(new Int16Array(320));
+    await sleep(200);
+    for (let i = 0; i < 3; i++) say(Int16Array.from(noise(320, -12, i + 1)));
+    const shown = () => nameOf.get(players[0]?.playhead()?.clip.segment);
+    await vi.waitFor(() => expect(shown()).toBe('listening'), WAIT);
+    await vi.waitFor(() => expect(shown()).toBe('thinking'), WAIT);
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const events = await eventsOf(session);
+    expect(events.find(({ type }) => type === 'session.interrupted')).toMatchObject({
+      turn: 1,
+      interruptedSeq: 2,
+      viewer: viewer.viewer,
+    });
+    expect(events.filter(({ type }) => type === 'viewer.speaking' || type === 'viewer.silent')).toMatchObject([
+      { type: 'viewer.speaking', viewer: viewer.viewer, playing: { seq: 1, role: 'speech' } },
+      { type: 'viewer.silent', viewer: viewer.viewer },
+    ]);
+    const finished = events.flatMap((event) => (event.type === 'speech.finished' ? [[event.seq, event.reason]] : []));
+    expect(finished.toSorted()).toEqual([
+      [1, 'interrupted'],
+      [2, 'dropped'],
+    ]);
+    await expect(registry.speak(session, speech, { turn: 0 })).rejects.toMatchObject({ code: 'interrupted' });
+    // The answer, and then neither.
+    await speak(session, [await load('speech', 1)]);
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    await vi.waitFor(() => expect(players[0]?.playhead()?.clip.role).toBe('idle'), WAIT);
+    expect(shown()).toBeUndefined();
+    // A state that the producer sets takes precedence.
+    await registry.setState(session, 'thinking');
+    await viewer.send({ type: 'session.state', session });
+    await vi.waitFor(() => expect(shown()).toBe('thinking'), WAIT);
+    for (let i = 0; i < 20; i++) say(new Int16Array(320));
+    for (let i = 0; i < 3; i++) say(Int16Array.from(noise(320, -12, i + 1)));
+    await vi.waitFor(
+      async () => expect((await typesOf(session)).filter((type) => type === 'viewer.silent')).toHaveLength(2),
+      WAIT,
+    );
+    expect(shown()).toBe('thinking');
+    // Nothing was interrupted, because nothing was said.
+    expect((await typesOf(session)).filter((type) => type === 'session.interrupted')).toHaveLength(1);
   });
 
   it('skips unreadable jobs and messages, and processes those that follow', async () => {

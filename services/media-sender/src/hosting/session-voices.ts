@@ -4,7 +4,7 @@ import type { Playhead } from '../playout/playout.js';
 import type { HeardFrame } from '../receive/audio-receiver.js';
 
 /** How long a browser delays audio if it has not reported that, ms. */
-const USUAL_BUFFER_MS = 60;
+export const USUAL_BUFFER_MS = 60;
 
 export interface SessionVoicesOptions {
   readonly epoch: number;
@@ -33,17 +33,27 @@ export class SessionVoices {
   }
 
   heard(viewer: string, frame: HeardFrame, delays: ViewerDelays): void {
-    const { epoch, publish, playedAt, nowMs, wallMs } = this.#options;
+    const { epoch, publish } = this.#options;
     const number = this.#frames.get(viewer) ?? 0;
     this.#frames.set(viewer, number + 1);
-    const { roundTripMs = 0, bufferMs = USUAL_BUFFER_MS } = delays;
-    // What comes back was heard a round trip ago, out of the viewer's jitter buffer.
-    const playhead = playedAt(frame.atMs - roundTripMs - bufferMs);
     const heard: Heard = {
       viewer,
       epoch,
       frame: number,
-      atMs: Math.round(wallMs() - (nowMs() - frame.atMs) - roundTripMs / 2),
+      ...this.stamp(frame.atMs, delays),
+      ...(frame.concealed && { concealed: true }),
+      ...(frame.gapMs > 0 && { gapMs: Math.round(frame.gapMs) }),
+    };
+    publish(heard, frame.pcm);
+  }
+
+  /** @returns When something was said, and what the viewer was hearing then. @param atMs As of {@link HeardFrame.atMs}. */
+  stamp(atMs: number, { roundTripMs = 0, bufferMs = USUAL_BUFFER_MS }: ViewerDelays): Pick<Heard, 'atMs' | 'playing'> {
+    const { playedAt, nowMs, wallMs } = this.#options;
+    // What comes back was heard a round trip ago, out of the viewer's jitter buffer.
+    const playhead = playedAt(atMs - roundTripMs - bufferMs);
+    return {
+      atMs: Math.round(wallMs() - (nowMs() - atMs) - roundTripMs / 2),
       ...(playhead && {
         playing: {
           segment: playhead.clip.segment,
@@ -52,10 +62,7 @@ export class SessionVoices {
           positionMs: Math.round(samplesToMs(playhead.positionSamples)),
         },
       }),
-      ...(frame.concealed && { concealed: true }),
-      ...(frame.gapMs > 0 && { gapMs: Math.round(frame.gapMs) }),
     };
-    publish(heard, frame.pcm);
   }
 
   /** Forgets a viewer that has left. */

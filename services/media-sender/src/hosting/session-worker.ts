@@ -1,7 +1,8 @@
-import { type Avatar, type FinishReason, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
+import { type Avatar, type FinishReason, IDLE_STATE, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
 import {
   type DecisionLog,
   type Decisions,
+  HumancastError,
   type Inspection,
   isWriteRejected,
   type Logger,
@@ -35,6 +36,7 @@ import { Timeline } from '../playout/timeline.js';
 import type { Sending } from '../playout/viewer-fanout.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
+import { Conversation, type ConversationOptions } from './conversation.js';
 import type { OfferedVideo } from './offered-video.js';
 import type { RoundRobin, Stop } from './round-robin.js';
 import { SessionJournal } from './session-journal.js';
@@ -60,6 +62,8 @@ export interface WorkerServices {
   wallMs: () => number;
   createTransport: (options: TransportRequest) => ViewerTransport;
   voices: Pick<VoicePublisher, 'publish' | 'forget'>;
+  /** Options of the detection of voices. */
+  voiceActivity: Pick<ConversationOptions, 'createClassifier' | 'hangoverMs'>;
   createPlayer: (
     options: Pick<
       SessionPlayerOptions,
@@ -173,6 +177,7 @@ export class SessionWorker {
   readonly #player: SessionPlayer;
   readonly #viewers: SessionViewers;
   readonly #voices: SessionVoices;
+  readonly #conversation: Conversation;
   readonly #spread: SessionSpread;
   /** The timeline that the followers of the previous host are on, if there are any. */
   readonly #continued: Continued | undefined;
@@ -259,8 +264,14 @@ export class SessionWorker {
         this.#player.start(this.#continued);
         this.#watchAlone();
       },
-      onLeft: (viewer) => this.#voices.forget(viewer),
-      onHeard: (viewer, frame, delays) => this.#voices.heard(viewer, frame, delays),
+      onLeft: (viewer) => {
+        this.#voices.forget(viewer);
+        this.#conversation.forget(viewer);
+      },
+      onHeard: (viewer, frame, delays) => {
+        this.#voices.heard(viewer, frame, delays);
+        this.#conversation.heard(viewer, frame, delays);
+      },
       onGone: (viewer, attempt) => this.contain(() => this.#viewerGone(viewer, attempt)),
       onLoaded: services.tracer.enabled ? () => this.contain(() => this.#speechTraces.loaded()) : undefined,
     });
@@ -325,6 +336,18 @@ export class SessionWorker {
       nowMs: services.nowMs,
       wallMs: services.wallMs,
     });
+    this.#conversation = new Conversation({
+      ...services.voiceActivity,
+      bargeIn: record.bargeIn,
+      player: this.#player,
+      voices: this.#voices,
+      emit: (body) => this.#journal.emit(body),
+      interrupt: (viewer) => {
+        if (maySend()) this.#bargeIn(viewer);
+      },
+      onState: () => this.#showState(),
+      nowMs: services.nowMs,
+    });
   }
 
   /**
@@ -348,10 +371,14 @@ export class SessionWorker {
     }
   }
 
-  /** @returns The state of the idle clips to show, if it has any: while speech waits for its media, that it thinks. */
+  /**
+   * @returns The state of the idle clips to show, if it has any. While speech waits for its media, that is `thinking`;
+   * otherwise the producer's, and without one that of the conversation.
+   */
   #stateToShow(): string {
     const { idle } = this.#services;
-    const wanted = this.#speechWaits ? [THINKING_STATE, this.#state] : [this.#state];
+    const set = this.#state === IDLE_STATE ? (this.#conversation?.state ?? IDLE_STATE) : this.#state;
+    const wanted = this.#speechWaits ? [THINKING_STATE, set] : [set];
     return wanted.find((state) => idle.hasState(this.#avatar.id, state)) ?? '';
   }
 
@@ -361,6 +388,29 @@ export class SessionWorker {
     this.#shownState = state;
     this.#idleLoop.change();
     this.#player.changeIdle();
+  }
+
+  /**
+   * Stops the speech at once, and then begins a new turn, as every interruption does. What is queued meanwhile belongs to the
+   * turn that ends.
+   */
+  #bargeIn(viewer: string): void {
+    this.#logger.info({ viewer }, 'interrupting, a viewer speaks');
+    this.#player.interrupt(this.#queue.fetchedSeq);
+    this.contain(async () => {
+      const { registry } = this.#services;
+      const interrupt = async () => {
+        try {
+          return await registry.interrupt(this.session, { viewer });
+        } catch (error) {
+          // The session has ended.
+          if (error instanceof HumancastError) return undefined;
+          throw error;
+        }
+      };
+      const interrupted = await untilAnswered(interrupt, this.#stopping.signal, this.#logger);
+      if (interrupted) this.#queue.interrupt(interrupted.interruptedSeq);
+    });
   }
 
   get viewerCount(): number {
@@ -560,6 +610,7 @@ export class SessionWorker {
     this.#spread.close();
     this.#player.close({ finish: over });
     this.#viewers.close(reason);
+    this.#conversation.close();
     this.#services.voices.forget(this.session);
     this.#idleLoop.release();
     this.#services.idle.close(this.#avatar.id);
@@ -670,6 +721,7 @@ export class SessionWorker {
 
   #speechStarted(item: QueueItem): void {
     this.#speechTraces.started(item.seq);
+    this.#conversation.answered();
     const queued = { seq: item.seq, segment: item.clip.segment };
     this.#logger.info(queued, 'speech started');
     this.#journal.speechStarted(queued);

@@ -1,7 +1,9 @@
 import { type Codec, type CutPolicy, type FinishReason } from '@humancast/protocol';
-import { type Clock, msToSamples, samplesToMs } from '@humancast/shared';
+import { type Clock, msToSamples, PCM_RATE, samplesToMs } from '@humancast/shared';
 import type { Clip } from './clip.js';
+import { Gain } from './gain.js';
 import { Interruption } from './interruption.js';
+import { PlayedAudio } from './played-audio.js';
 import { PlayedHistory } from './played-history.js';
 import {
   BLOCK_PCM,
@@ -82,6 +84,9 @@ export class SessionPlayer {
   #closed = false;
   /** The positions that were sent; created by the first reader. */
   #history: PlayedHistory | undefined;
+  /** The spectrum of what was decided, once somebody asks. */
+  #audio: PlayedAudio | undefined;
+  readonly #gain = new Gain();
 
   constructor(options: SessionPlayerOptions) {
     this.#options = options;
@@ -250,6 +255,23 @@ export class SessionPlayer {
     return this.timeline && this.#history.at(this.timeline.positionAt(atMs));
   }
 
+  /** Writes the largest power of each band that was due between two instants, monotonic ms; from the first call on. */
+  loudest(fromMs: number, toMs: number, out: Float64Array): void {
+    this.#audio ??= new PlayedAudio();
+    if (this.timeline) this.#audio.loudest(this.timeline.positionAt(fromMs), this.timeline.positionAt(toMs), out);
+    else out.fill(0);
+  }
+
+  /** Changes the loudness, by a ramp, from the first position on that is not yet decided. */
+  setGain(gain: number, rampMs: number): void {
+    this.#gain.set(gain, (rampMs * PCM_RATE) / 1000);
+  }
+
+  /** Whether there is speech: it plays, waits for its media, or is queued. */
+  get hasSpeech(): boolean {
+    return this.waiting || this.#playout.upcoming.length > 0 || (this.playhead()?.seq ?? 0) > 0;
+  }
+
   /** Whether playback waits for its media. */
   get waiting(): boolean {
     return this.#playout.waiting;
@@ -309,6 +331,8 @@ export class SessionPlayer {
 
   #encode(): Buffer {
     const hasAudio = this.#playout.next(this.#block);
+    this.#gain.apply(this.#block);
+    this.#audio?.add(this.#playout.decidedSamples - BLOCK_SAMPLES, this.#block, hasAudio);
     return this.#options.encoder.encode(this.#block, hasAudio);
   }
 

@@ -7,12 +7,12 @@ import type { RtpHeader } from './rtp-header.js';
 import { Unwrap } from './unwrap.js';
 
 /** Sample rate of what is heard, Hz: what speech recognition and voice activity detection take. */
-const HEARD_RATE = 16_000;
+export const HEARD_RATE = 16_000;
 const TICKS_PER_SAMPLE = 48_000 / HEARD_RATE;
 const TICKS_PER_MS = 48;
 /** A frame of what is heard, 20 ms. */
-const HEARD_FRAME_SAMPLES = 320;
-const HEARD_FRAME_MS = 20;
+export const HEARD_FRAME_SAMPLES = 320;
+export const HEARD_FRAME_MS = 20;
 const FRAME_TICKS = HEARD_FRAME_SAMPLES * TICKS_PER_SAMPLE;
 /** Audio that is made up for lost packets, or filled in while the sender pauses (DTX), at most, ms; longer gaps stay gaps. */
 const MOST_CONCEALED_TICKS = 120 * TICKS_PER_MS;

@@ -1,4 +1,4 @@
-import type { Interrupted, MessageData, ShownState, Spoken } from '@humancast/protocol';
+import type { BargeIn, Interrupted, MessageData, ShownState, Spoken } from '@humancast/protocol';
 import {
   type AvatarStore,
   type Command,
@@ -57,6 +57,7 @@ interface NewSessionOptions {
   key?: string | undefined;
   wait?: boolean;
   microphone?: boolean;
+  bargeIn?: BargeIn;
   command?: Command | undefined;
 }
 
@@ -120,13 +121,14 @@ export class SessionService {
    * @param key The name of the API key that creates and owns it.
    * @param wait Whether it may wait while every media-sender is full.
    * @param microphone Whether a token for viewers that may speak is issued, too.
+   * @param bargeIn What the avatar does while they speak.
    * @param command The request, if it has an `Idempotency-Key`: repeating it returns the same session.
    * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`,
    * `idempotency_key_reused`.
    */
   async create(
     avatar: string,
-    { demo, key, wait = true, microphone = false, command }: NewSessionOptions,
+    { demo, key, wait = true, microphone = false, bargeIn = 'off', command }: NewSessionOptions,
   ): Promise<NewSession> {
     // The id is derived from the API key and the Idempotency-Key, so that a repeated request finds it and nobody can guess
     // it.
@@ -137,7 +139,7 @@ export class SessionService {
       await this.#requireRoom(demo);
       if (!wait) await this.#fleet.requirePlace();
     }
-    const isNew = await this.#registry.create(id, avatar, { demo, owner: key, command });
+    const isNew = await this.#registry.create(id, avatar, { demo, owner: key, bargeIn, command });
     if (isNew) this.#metrics.sessions.inc({ kind: demo ? 'demo' : 'producer' });
     this.#logger.info({ session: id, avatar, demo, key, isNew }, 'session created');
     const scope = demo ? 'control' : 'view';

@@ -57,6 +57,7 @@ export class SessionViews {
       interruptedSeq: record.interruptedSeq,
       turn: record.turn,
       idleState: record.idleState,
+      bargeIn: record.bargeIn,
       live: inspection !== undefined,
       playhead: inspection ? inspection.playhead : savedPlayhead(record.playhead),
       nextCut: inspection?.nextCut,

@@ -57,15 +57,17 @@ export class SessionsController {
     const caller = await this.access.callerOf(request.headers.authorization);
     this.access.requireKeyOrDemo(caller, 'sessions');
     const demo = caller.kind !== 'producer';
-    const { avatar, wait, microphone } = jsonBody(request, body, createSessionSchema);
+    const { avatar, wait, microphone, bargeIn } = jsonBody(request, body, createSessionSchema);
     if (caller.kind === 'producer') caller.key.requireAvatar(avatar);
     if (demo) this.limits.requireConnect(request);
     const counted = this.limits.counted(request);
     this.turnUsers.admit(counted);
     const key = keyOf(caller);
     // Idempotency keys are scoped to an API key; without one, a visitor could get another visitor's session.
-    const command = demo ? undefined : this.#commandOf(request, { avatar, wait, ...(microphone && { microphone }) });
-    const create = () => this.sessions.create(avatar, { demo, wait, microphone, key, command });
+    // Members at their defaults are left out, so that a version that did not know them has the same fingerprint.
+    const content = { avatar, wait, ...(microphone && { microphone }), ...(bargeIn !== 'off' && { bargeIn }) };
+    const command = demo ? undefined : this.#commandOf(request, content);
+    const create = () => this.sessions.create(avatar, { demo, wait, microphone, bargeIn, key, command });
     const session = await (demo ? this.demos.make(counted.network, create) : create());
     // Relative to the request, so that it also works under a path prefix.
     response.setHeader('location', `sessions/${session.id}`);

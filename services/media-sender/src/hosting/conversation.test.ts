@@ -1,0 +1,145 @@
+import type { BargeIn, SessionEventBody } from '@humancast/protocol';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { noise } from '../../testing/voices.js';
+import { Conversation } from './conversation.js';
+
+const VOICE = Int16Array.from(noise(320, -20));
+const SILENCE = new Int16Array(320);
+const DELAYS = { roundTripMs: 40, bufferMs: 80 };
+
+class Rig {
+  readonly events: SessionEventBody[] = [];
+  readonly gains: number[] = [];
+  readonly interrupted: string[] = [];
+  readonly states: (string | undefined)[] = [];
+  readonly asked: [fromMs: number, toMs: number][] = [];
+  freed = 0;
+  hasSpeech = false;
+  readonly conversation: Conversation;
+
+  constructor(bargeIn: BargeIn) {
+    this.conversation = new Conversation({
+      bargeIn,
+      hangoverMs: 200,
+      nowMs: () => performance.now(),
+      createClassifier: () => ({ isSpeech: () => true, free: () => this.freed++ }),
+      player: this,
+      voices: { stamp: (atMs) => ({ atMs: 1_000_000 + atMs }) },
+      emit: (body) => this.events.push(body),
+      interrupt: (viewer) => this.interrupted.push(viewer),
+      onState: () => this.states.push(this.conversation.state),
+    });
+  }
+
+  loudest(fromMs: number, toMs: number, out: Float64Array): void {
+    this.asked.push([fromMs, toMs]);
+    out.fill(0);
+  }
+
+  setGain(gain: number): void {
+    this.gains.push(gain);
+  }
+
+  /** Says this for a time. The room's noise is known from silence before it. */
+  say(pcm: Int16Array, ms: number, viewer = 'vw_12345678'): void {
+    for (let i = 0; i < 10; i++) this.#hear(viewer, SILENCE);
+    for (let done = 0; done < ms; done += 20) {
+      vi.advanceTimersByTime(20);
+      this.#hear(viewer, pcm);
+    }
+  }
+
+  #hear(viewer: string, pcm: Int16Array): void {
+    const atMs = performance.now() - 20;
+    this.conversation.heard(viewer, { pcm, atMs, concealed: false, gapMs: 0 }, DELAYS);
+  }
+
+  get types(): string[] {
+    return this.events.map(({ type }) => type);
+  }
+}
+
+describe('Conversation', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('tells when a viewer speaks and when it has finished, and listens and thinks meanwhile', () => {
+    const rig = new Rig('off');
+    rig.say(SILENCE, 200);
+    const begunMs = performance.now();
+    rig.say(VOICE, 400);
+    rig.say(SILENCE, 300);
+    expect(rig.events).toEqual([
+      { type: 'viewer.speaking', viewer: 'vw_12345678', saidAtMs: 1_000_000 + begunMs },
+      { type: 'viewer.silent', viewer: 'vw_12345678', saidAtMs: 1_000_000 + begunMs + 400 },
+    ]);
+    expect(rig.states).toEqual(['listening', 'thinking']);
+    rig.conversation.answered();
+    expect(rig.conversation.state).toBeUndefined();
+    expect(rig.interrupted).toEqual([]);
+  });
+
+  it('asks for what was played within the possible delays of its echo', () => {
+    const rig = new Rig('off');
+    rig.say(VOICE, 20);
+    const atMs = performance.now() - 20;
+    expect(rig.asked.at(-1)).toEqual([atMs - 40 - 80 - 350, atMs - 40 + 20]);
+  });
+
+  it('thinks no longer than half a minute about an answer that does not come, and not while others speak', () => {
+    const rig = new Rig('off');
+    rig.say(VOICE, 100, 'vw_12345678');
+    rig.say(VOICE, 600, 'vw_another1');
+    expect(rig.types).toEqual(['viewer.speaking', 'viewer.speaking', 'viewer.silent']);
+    expect(rig.conversation.state).toBe('listening');
+    vi.advanceTimersByTime(1000);
+    expect(rig.conversation.state).toBe('thinking');
+    vi.advanceTimersByTime(30_000);
+    expect(rig.conversation.state).toBeUndefined();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is silent once a viewer sends nothing more, or has left', () => {
+    const rig = new Rig('off');
+    rig.say(VOICE, 100);
+    vi.advanceTimersByTime(600);
+    expect(rig.types).toEqual(['viewer.speaking', 'viewer.silent']);
+    rig.say(VOICE, 100);
+    rig.conversation.forget('vw_12345678');
+    expect(rig.types).toEqual(['viewer.speaking', 'viewer.silent', 'viewer.speaking', 'viewer.silent']);
+    expect(rig.freed).toBe(1);
+    rig.conversation.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each([true, false])('interrupts speech, if there is any (%s), once for each onset', (hasSpeech) => {
+    const rig = new Rig('stop');
+    rig.hasSpeech = hasSpeech;
+    rig.say(VOICE, 400);
+    expect(rig.interrupted).toEqual(hasSpeech ? ['vw_12345678'] : []);
+    expect(rig.types).toEqual(['viewer.speaking']);
+  });
+
+  it('does not think after a remark during the speech', () => {
+    const rig = new Rig('off');
+    rig.hasSpeech = true;
+    rig.say(VOICE, 400);
+    rig.say(SILENCE, 300);
+    expect(rig.states).toEqual(['listening', undefined]);
+  });
+
+  it('ducks while anybody speaks', () => {
+    const rig = new Rig('duck');
+    rig.say(VOICE, 100, 'vw_12345678');
+    rig.say(VOICE, 100, 'vw_another1');
+    rig.conversation.forget('vw_12345678');
+    expect(rig.gains.every((gain) => gain < 0.2)).toBe(true);
+    rig.conversation.forget('vw_another1');
+    expect(rig.gains.at(-1)).toBe(1);
+    expect(rig.interrupted).toEqual([]);
+  });
+});
