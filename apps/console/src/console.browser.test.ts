@@ -1,5 +1,5 @@
 import type { HumanCastElement } from '@humancast/element';
-import { launchChromium, type TestChromium } from '@humancast/testkit';
+import { accessibilityFindings, launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BuiltPage, errorsOf } from '../test/built-page.js';
@@ -179,5 +179,16 @@ describe('console', () => {
     backend.refusal = undefined;
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.waitForSelector(PLAYING);
+  });
+
+  it.each([
+    ['a conversation', '/?avatar=demo', PLAYING],
+    ['the start page', '/', '.avatar-card'],
+    ['/embed', '/embed.html?session=ses_12345678&token=token', PLAYING],
+  ])('axe-core finds nothing on %s', async (_, path, shown) => {
+    await page.goto('about:blank');
+    await page.goto(`${url}${path}`);
+    await page.waitForSelector(shown);
+    expect(await accessibilityFindings(page)).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { launchChromium, type TestChromium } from '@humancast/testkit';
+import { accessibilityFindings, launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import type { HumanCastElement } from './human-cast-element.js';
 const PAGE = `<!doctype html><html lang="en"><title>page</title><style>human-cast { width: 480px }
 human-cast:state(speaking) { outline: 3px solid rgb(0 128 0) }</style>
 <script type="module" src="/element.js"></script>
-<human-cast session="ses_12345678" token="token" controls></human-cast>
+<main><h1>Page</h1><human-cast session="ses_12345678" token="token" controls></human-cast></main>
 <script>
 window.fired = [];
 const element = document.querySelector('human-cast');
@@ -117,6 +117,10 @@ describe('<human-cast> in Chromium', () => {
     });
     expect(await page.evaluate(() => fired.includes('playing'))).toBe(true);
     expect(await page.getByRole('status').textContent()).toBe('');
+  });
+
+  it('axe-core finds nothing while it plays', async () => {
+    expect(await accessibilityFindings(page)).toEqual([]);
   });
 
   it('a click turns on the sound; keys and the slider change it', async () => {

@@ -1,3 +1,4 @@
+export * from './accessibility.js';
 export * from './chromium.js';
 export * from './cleanup.js';
 export * from './clips.js';

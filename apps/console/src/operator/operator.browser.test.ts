@@ -1,4 +1,4 @@
-import { launchChromium, type TestChromium } from '@humancast/testkit';
+import { accessibilityFindings, launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BuiltPage, errorsOf } from '../../test/built-page.js';
@@ -138,6 +138,10 @@ describe('operator page', () => {
     await page.locator('.lists').waitFor();
     expect(await page.locator('.detail').isVisible()).toBe(false);
     expect(await overflow()).toBeLessThanOrEqual(0);
+  });
+
+  it('axe-core finds nothing', async () => {
+    expect(await accessibilityFindings(page)).toEqual([]);
   });
 
   it('draining a media-sender and ending a session need a second click', async () => {
