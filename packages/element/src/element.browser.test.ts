@@ -179,6 +179,7 @@ describe('<human-cast> in Chromium', () => {
       video.dispatchEvent(new Event('resize'));
     });
     expect(await fit()).toBe('contain');
+    expect(await page.locator('human-cast img').getAttribute('class')).toContain('gone');
     expect(await box()).toMatchObject({ width: 480, height: 360 });
   });
 

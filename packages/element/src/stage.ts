@@ -91,9 +91,10 @@ export class Stage {
   }
 
   set fit(fit: string) {
-    this.video.classList.toggle('cover', fit === 'cover');
-    this.video.classList.toggle('fill', fit === 'fill');
-    this.poster.className = this.video.className;
+    for (const { classList } of [this.video, this.poster]) {
+      classList.toggle('cover', fit === 'cover');
+      classList.toggle('fill', fit === 'fill');
+    }
   }
 
   render(view: StageView): void {
