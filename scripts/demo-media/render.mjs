@@ -1,5 +1,6 @@
 // Renders the demo's media, media/demo/: `node scripts/demo-media/render.mjs [name…]`, after `npm run build`.
-// Needs ffmpeg and espeak-ng. The clips are in the repository; run this only to change them.
+// Needs ffmpeg and espeak-ng. The clips are in the repository; run this only to change them, or to make those of an avatar
+// without a background: `node scripts/demo-media/render.mjs --transparent media/cutout [name…]`.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,6 +8,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import {
   FacePainter,
   FRAMES_PER_SECOND,
@@ -22,8 +24,6 @@ import {
 const SIZE = 640;
 const LEAD_SECONDS = 0.25;
 
-const OUTPUT = fileURLToPath(new URL('../../media/demo/', import.meta.url));
-
 /** @type {Record<string, string>} */
 const SPOKEN = {
   welcome: 'Hello, and welcome to humancast! I am a digital human, live in your browser.',
@@ -33,7 +33,12 @@ const SPOKEN = {
   goodbye: 'Now bring your own model, and your own voice. Thank you for watching, and see you soon!',
 };
 
-const wanted = process.argv.slice(2);
+const { values, positionals: wanted } = parseArgs({
+  options: { transparent: { type: 'string' } },
+  allowPositionals: true,
+});
+const isTransparent = values.transparent !== undefined;
+const output = values.transparent ?? fileURLToPath(new URL('../../media/demo/', import.meta.url));
 
 for (const [name, options] of IDLE_CLIPS) {
   if (isWanted(name)) await render(join('idle', name), idleMotion(options), new Int16Array());
@@ -59,7 +64,7 @@ function isWanted(name) {
  * @param {Int16Array} voice speech, which starts at LEAD_SECONDS
  */
 async function render(name, motion, voice) {
-  const path = join(OUTPUT, `${name}.mp4`);
+  const path = join(output, `${name}.${isTransparent ? 'webm' : 'mp4'}`);
   const frames = Math.round(motion.durationSeconds * FRAMES_PER_SECOND);
   const scratch = await mkdtemp(join(tmpdir(), 'demo-media-'));
   try {
@@ -107,6 +112,10 @@ async function encode(path, soundtrack, motion, frames) {
   const audio = ['-f', 's16le', '-ar', String(SPEECH_SAMPLE_RATE), '-ac', '1', '-i', soundtrack];
   const color = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv'];
   const h264 = ['-c:v', 'libx264', '-preset', 'veryslow', '-tune', 'animation', '-crf', '20', '-pix_fmt', 'yuv420p'];
+  // In units of a sample, so that the edit list removes the encoder's padding exactly.
+  const aac = ['-c:a', 'aac', '-b:a', '96k', '-movie_timescale', String(SPEECH_SAMPLE_RATE), '-movflags', '+faststart'];
+  const vp9 = ['-c:v', 'libvpx-vp9', '-pix_fmt', 'yuva420p', '-auto-alt-ref', '0', '-crf', '18', '-b:v', '0'];
+  const opus = ['-cpu-used', '4', '-row-mt', '1', '-c:a', 'libopus', '-b:a', '96k'];
   const ffmpeg = spawn(
     'ffmpeg',
     [
@@ -117,17 +126,7 @@ async function encode(path, soundtrack, motion, frames) {
       ...audio,
       '-vf',
       'scale=out_color_matrix=bt709:out_range=tv',
-      ...h264,
-      ...color,
-      // In units of a sample, so that the edit list removes the encoder's padding exactly.
-      '-c:a',
-      'aac',
-      '-b:a',
-      '96k',
-      '-movie_timescale',
-      String(SPEECH_SAMPLE_RATE),
-      '-movflags',
-      '+faststart',
+      ...(isTransparent ? [...vp9, ...color, ...opus] : [...h264, ...color, ...aac]),
       path,
     ],
     { stdio: ['pipe', 'inherit', 'inherit'] },
@@ -136,7 +135,7 @@ async function encode(path, soundtrack, motion, frames) {
   // If ffmpeg fails, its exit code tells; the broken pipe adds nothing.
   ffmpeg.stdin.on('error', () => {});
 
-  const painter = new FacePainter(SIZE);
+  const painter = new FacePainter(SIZE, !isTransparent);
   for (let frame = 0; frame < frames && ffmpeg.exitCode === null; frame++) {
     if (!ffmpeg.stdin.write(painter.paint(motion.poseAt(frame / FRAMES_PER_SECOND)))) {
       await Promise.race([once(ffmpeg.stdin, 'drain'), ended]);

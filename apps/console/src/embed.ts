@@ -1,7 +1,7 @@
 import '@humancast/element/define';
 
 /** Query parameters of `/embed` that are attributes of the element, too. */
-const ATTRIBUTES = ['session', 'token', 'muted', 'fit', 'lang'];
+const ATTRIBUTES = ['session', 'token', 'muted', 'transparent', 'fit', 'lang'];
 
 const cast = document.createElement('human-cast');
 for (const [name, value] of new URLSearchParams(location.search)) {
@@ -10,4 +10,4 @@ for (const [name, value] of new URLSearchParams(location.search)) {
 // Behind a proxy, everything may be under a path prefix.
 cast.src = new URL('.', document.baseURI).href;
 cast.controls = new URLSearchParams(location.search).get('controls') !== 'false';
-document.body.append(cast);
+document.querySelector('main')?.append(cast);

@@ -62,6 +62,13 @@ async function play(connection = 'conn-one', epoch = 1): Promise<void> {
 }
 
 describe('Session until the first frame', () => {
+  it('tells that the video has its color above its matte before there is any', () => {
+    const alphas: string[] = [];
+    session.on('alpha', (alpha) => alphas.push(`${alpha} ${browser.peers.length}`));
+    socket().join({ alpha: 'stack' });
+    expect(alphas).toEqual(['stack 0']);
+  });
+
   it('joins, answers the offer, trickles candidates both ways and plays muted', async () => {
     expect(socket().url).toBe('wss://avatar.example/base/v1/signal');
     socket().join();

@@ -35,6 +35,8 @@ export interface SessionEvents {
   state: SessionState;
   /** An event of the session: speech started, finished, … */
   event: SessionEvent;
+  /** The video has its color above its matte, in frames of twice the height. Emitted before there is any. */
+  alpha: 'stack';
   /** A producer's message to this page: any JSON value. */
   message: unknown;
   error: ClientError;
@@ -256,7 +258,8 @@ export class Session extends Emitter<SessionEvents> {
     }
   }
 
-  #joined({ viewer, resume, iceServers, relayOnly }: Extract<SignalMessage, { type: 'joined' }>): void {
+  #joined({ viewer, resume, iceServers, relayOnly, alpha }: Extract<SignalMessage, { type: 'joined' }>): void {
+    if (alpha) this.emit('alpha', alpha);
     this.#identity = resume === undefined ? undefined : { viewer, resume };
     this.#configuration = { iceServers, iceTransportPolicy: relayOnly ? 'relay' : 'all', bundlePolicy: 'max-bundle' };
     if (this.#isPlaying) return;

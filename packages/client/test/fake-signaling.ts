@@ -15,6 +15,8 @@ export class FakeSignaling {
   rejection: string | undefined;
   /** Content of the next connections. */
   color = '#ff0000';
+  /** The lower half of the next connections' video, if it is a matte. */
+  matte: string | undefined;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #viewers = new Set<WebSocket>();
@@ -105,6 +107,7 @@ export class FakeSignaling {
         viewer: message.viewer ?? 'vw_12345678',
         resume: 'secret-of-the-viewer',
         avatar: 'demo',
+        ...(this.matte !== undefined && { alpha: 'stack' as const }),
         iceServers: [],
         relayOnly: false,
         heartbeatMs: 2000,
@@ -118,7 +121,7 @@ export class FakeSignaling {
   #offer(): void {
     const connection = `connection-${this.connections.length}`;
     this.connections.push(connection);
-    this.#host?.send(JSON.stringify({ type: 'connect', connection, color: this.color }));
+    this.#host?.send(JSON.stringify({ type: 'connect', connection, color: this.color, matte: this.matte }));
   }
 }
 
@@ -130,12 +133,13 @@ const HOST_PAGE = `<!doctype html><title>host</title><script type="module">
 const socket = new WebSocket('ws://' + location.host + '/host-socket');
 const send = (message) => socket.send(JSON.stringify(message));
 const peers = new Map();
-function videoTrack(color) {
+function videoTrack(color, matte) {
   const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
   const context = canvas.getContext('2d');
   let frame = 0;
   setInterval(() => {
     context.fillStyle = color; context.fillRect(0, 0, 320, 240);
+    if (matte) { context.fillStyle = matte; context.fillRect(0, 120, 320, 120); }
     context.fillStyle = '#888'; context.fillRect(frame++ % 300, 0, 20, 8);
   }, 33);
   return canvas.captureStream(30).getVideoTracks()[0];
@@ -149,10 +153,10 @@ function audioTrack() {
   return destination.stream.getAudioTracks()[0];
 }
 const handlers = {
-  async connect({ connection, color }) {
+  async connect({ connection, color, matte }) {
     const peer = new RTCPeerConnection();
     peers.set(connection, peer);
-    const stream = new MediaStream([videoTrack(color), audioTrack()]);
+    const stream = new MediaStream([videoTrack(color, matte), audioTrack()]);
     for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
     peer.onicecandidate = ({ candidate }) => candidate && send({ type: 'candidate', connection, candidate });
     await peer.setLocalDescription();

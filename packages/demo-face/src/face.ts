@@ -18,20 +18,21 @@ const SKIN_SHADE = '#d98f6c';
 const SKIN_LINE = '#bd7152';
 
 /**
- * Draws the character on a whole square image, including the background.
+ * Draws the character on a whole square image.
  *
  * A pure function of the pose: no state is kept between frames, so frames can be drawn in any order, and a live producer can
  * skip some.
  *
  * @param size Side of the image, pixels.
+ * @param hasBackground Whether it is drawn over a background; otherwise over what the context shows.
  */
-export function drawFace(ctx: Context, pose: Pose, size: number): void {
+export function drawFace(ctx: Context, pose: Pose, size: number, hasBackground = true): void {
   ctx.save();
   ctx.scale(size / DESIGN_SIZE, size / DESIGN_SIZE);
   ctx.lineCap = 'round';
   ctx.lineJoin = 'round';
 
-  drawBackground(ctx);
+  if (hasBackground) drawBackground(ctx);
   // Breathing lifts the shoulders and, slightly less, the head.
   const lift = -4 * pose.breath;
   within(ctx, () => {

@@ -25,6 +25,15 @@ it('draws the same opaque image for the same pose', () => {
   }
 });
 
+it('draws the same person over nothing', () => {
+  const cutOut = new FacePainter(SIZE, false).paint(NEUTRAL_POSE);
+  const pixel = (image: Buffer, x: number, y: number) => [
+    ...image.subarray(4 * (y * SIZE + x), 4 * (y * SIZE + x) + 4),
+  ];
+  expect(pixel(cutOut, 4, 4)).toEqual([0, 0, 0, 0]);
+  expect(pixel(cutOut, 160, 131)).toEqual(pixel(neutral, 160, 131));
+});
+
 it('moves only the eyes in a blink', () => {
   const rows = changedRows(draw({ ...NEUTRAL_POSE, blink: 1 }), neutral);
   expect(rows?.top).toBeGreaterThan(0.32);

@@ -31,8 +31,22 @@ const MEDIA_EVENTS: Readonly<Partial<Record<SessionState, string>>> = {
 };
 const SHAPE_TOLERANCE = 0.02;
 
+/** An element whose listeners get the events of {@link HumanCastEventMap}. */
+interface TypedElement extends HTMLElement {
+  addEventListener<Name extends keyof HumanCastEventMap>(
+    type: Name,
+    listener: (this: HumanCastElement, event: HumanCastEventMap[Name]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+}
+
 /** Lets the module load where there is no DOM, as on a server that renders pages. */
-const BaseElement = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
+const BaseElement = (globalThis.HTMLElement ?? class {}) as new () => TypedElement;
 
 /**
  * `<human-cast session="…" token="…">`: plays a session, with whatever a viewer needs to see, hear and control it. It joins
@@ -54,6 +68,8 @@ export class HumanCastElement extends BaseElement {
   #error: ClientError | undefined;
   #speaking = false;
   #hasFrame = false;
+  /** Whether the video's color is above its matte. */
+  #stacked = false;
   #stats: ClientStats | undefined;
 
   constructor() {
@@ -84,7 +100,7 @@ export class HumanCastElement extends BaseElement {
       this.#fire('volumechange');
     };
     video.onresize = () => {
-      this.#shaped(video.videoWidth, video.videoHeight);
+      this.#shaped(this.videoWidth, this.videoHeight);
       this.#fire('resize');
     };
     poster.onload = () => this.#shaped(poster.naturalWidth, poster.naturalHeight);
@@ -175,7 +191,7 @@ export class HumanCastElement extends BaseElement {
   }
 
   get videoHeight(): number {
-    return this.#stage.video.videoHeight;
+    return this.#stage.video.videoHeight / (this.#stacked ? 2 : 1);
   }
 
   get paused(): boolean {
@@ -257,20 +273,6 @@ export class HumanCastElement extends BaseElement {
     this.#update();
   }
 
-  override addEventListener<Name extends keyof HumanCastEventMap>(
-    type: Name,
-    listener: (this: HumanCastElement, event: HumanCastEventMap[Name]) => unknown,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(type: string, listener: unknown, options?: boolean | AddEventListenerOptions): void {
-    super.addEventListener(type, listener as EventListener, options);
-  }
-
   /** In a microtask, so that several attributes, or moving the element in the document, lead to one update. */
   #update(): void {
     if (this.#updates) return;
@@ -286,7 +288,7 @@ export class HumanCastElement extends BaseElement {
     this.#stage.fit = this.fit;
     const { session, token } = this;
     const wanted = this.isConnected && session && token ? `${session} ${token} ${this.src}` : '';
-    const image = this.poster || (wanted && this.#posterUrl());
+    const image = this.poster || (wanted && !this.hasAttribute('transparent') && this.#posterUrl());
     if (image && image !== this.#stage.poster.getAttribute('src')) this.#stage.poster.src = image;
     if (wanted !== this.#opened) {
       this.#close();
@@ -316,6 +318,11 @@ export class HumanCastElement extends BaseElement {
     session.on('error', (error) => {
       if (error.fatal) this.#error = error;
     });
+    // Few avatars are transparent, so what draws them is loaded on demand; until then, nothing is shown.
+    session.on('alpha', async () => {
+      this.#stacked ||= video.hidden = true;
+      (await import('./matte.js')).drawMatte(video, session);
+    });
     session.on('event', (event) => this.#happened(event));
     session.on('stats', (stats) => {
       this.#stats = stats;
@@ -329,6 +336,7 @@ export class HumanCastElement extends BaseElement {
     this.#session = undefined;
     this.#opened = '';
     session?.close();
+    this.#stacked = false;
     this.#hasFrame = false;
     if (session) this.#changed(undefined);
   }

@@ -15,11 +15,14 @@ it('the element and the client together have at most 15 KiB, minified and gzippe
     build: {
       write: false,
       target: 'es2022',
-      rolldownOptions: { input: source('define.ts'), output: { format: 'es', minify: true } },
+      minify: true,
+      // As other bundlers do, and as `/element.js` is built: for a page, Vite adds a function that loads style sheets.
+      lib: { entry: source('define.ts'), formats: ['es'] },
+      rolldownOptions: { output: { minify: true } },
     },
   });
-  if (!('output' in output)) throw new Error('nothing was built');
-  const [entry] = output.output;
+  const [entry] = [output].flat().flatMap((each) => ('output' in each ? each.output : []));
+  if (entry?.type !== 'chunk') throw new Error('nothing was built');
   expect(entry.code).toContain('human-cast');
   expect(gzipSync(entry.code, { level: 9 }).length).toBeLessThanOrEqual(LIMIT_BYTES);
 });

@@ -2,6 +2,7 @@
 export const STYLES = `:host{display:block;position:relative;overflow:hidden;contain:content;container-type:inline-size;
 aspect-ratio:16/9;background:var(--human-cast-background,#000);color:#fff;
 font:550 14px/1.4 var(--human-cast-font,system-ui,sans-serif)}
+:host([transparent]){background:var(--human-cast-background,none)}
 :host([hidden]),[hidden]{display:none!important}
 :host(:fullscreen){aspect-ratio:auto;width:100%;height:100%}
 video,img,.over{position:absolute;inset:0;width:100%;height:100%;box-sizing:border-box}

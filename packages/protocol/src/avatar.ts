@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { compositionSchema, inputsOf } from './composition.js';
 import { slugSchema } from './ids.js';
-import { codecSchema, frameRateSchema } from './segment.js';
+import { alphaSchema, codecSchema, frameRateSchema } from './segment.js';
 
 export const cutPolicySchema = z.enum(['now', 'clip-end', 'marks']);
 export type CutPolicy = z.infer<typeof cutPolicySchema>;
@@ -36,6 +36,11 @@ export const avatarDefinitionSchema = z.object({
     .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, 'must have different ids')
     .optional()
     .describe("Encodings of every segment; default: the service's `RENDITIONS`"),
+  alpha: alphaSchema
+    .optional()
+    .describe(
+      'Keeps transparency: every segment is encoded as color above matte, in pictures of twice the height, and `<human-cast>` draws it without a background. Default: transparent areas become black',
+    ),
   cutPolicy: cutPolicySchema
     .default('now')
     .describe(

@@ -76,6 +76,7 @@ export const ERRORS = {
   replaced: { status: 409, title: 'A newer connection of the same viewer took over' },
   bad_sdp: { status: 400, title: 'The session description could not be applied' },
   no_common_codec: { status: 406, title: 'The viewer and the avatar share no codec' },
+  transparent_avatar: { status: 406, title: 'WHEP players cannot show a transparent avatar' },
   slow_reader: { status: 408, title: 'The peer did not read in time' },
   idle_timeout: { status: 408, title: 'The peer was silent for too long' },
   precondition_required: { status: 428, title: 'The request requires an If-Match header' },

@@ -4,6 +4,10 @@ import { slugSchema } from './ids.js';
 export const codecSchema = z.enum(['vp8', 'h264']);
 export type Codec = z.infer<typeof codecSchema>;
 
+/** How transparent video is encoded: `stack` is the color above its matte, in one picture of twice the height. */
+export const alphaSchema = z.enum(['stack']);
+export type Alpha = z.infer<typeof alphaSchema>;
+
 /** An exact frame rate, e.g. 30000/1001. */
 export const rationalSchema = z.object({ num: z.int().min(1).max(1_000_000), den: z.int().min(1).max(1_000_000) });
 export type Rational = z.infer<typeof rationalSchema>;
@@ -23,6 +27,7 @@ export const renditionSchema = z.object({
   /** Identifies this rendition within every segment of an avatar, e.g. `vp8-720p`. */
   id: slugSchema,
   codec: codecSchema,
+  alpha: alphaSchema.optional(),
   width: z.int().min(2).max(8192),
   height: z.int().min(2).max(8192),
   /** Target bitrate of the encoder, bits per second. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { idSchema, slugSchema } from './ids.js';
 import { messageDataSchema } from './message.js';
-import { codecSchema } from './segment.js';
+import { alphaSchema, codecSchema } from './segment.js';
 import { sessionEventSchema } from './session-event.js';
 
 /** Maximum length of a session token, characters; a token has about 300. */
@@ -99,6 +99,8 @@ export const signalMessageSchema = z.discriminatedUnion('type', [
     /** Secret with which this viewer can resume. */
     resume: z.string(),
     avatar: slugSchema,
+    /** How the video is transparent, if it is. */
+    alpha: alphaSchema.optional(),
     iceServers: z.array(iceServerSchema),
     /** Whether to use `iceTransportPolicy: 'relay'`. */
     relayOnly: z.boolean(),

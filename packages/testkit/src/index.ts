@@ -21,6 +21,7 @@ export * from './redis.js';
 export * from './redis-users.js';
 export * from './stack.js';
 export * from './tied.js';
+export * from './transparent-clip.js';
 export * from './turn.js';
 export * from './turn-client.js';
 export * from './viewers/audio-meter.js';

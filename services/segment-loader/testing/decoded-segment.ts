@@ -37,7 +37,8 @@ export async function decodeSegment(
   return { pixels, samples, flashes: flashesIn(pixels, manifest), beeps: beepsIn(samples) };
 }
 
-async function decodeVideo(store: MediaStore, manifest: SegmentManifest, index: number, at: Place): Promise<Pixel[]> {
+/** @returns I420. */
+export async function decodeFrames(store: MediaStore, manifest: SegmentManifest, index: number): Promise<Buffer[]> {
   const rendition = manifest.renditions[index];
   if (!rendition) throw new Error('no such rendition');
   const frames: Buffer[] = [];
@@ -56,12 +57,17 @@ async function decodeVideo(store: MediaStore, manifest: SegmentManifest, index: 
     stream,
   );
   const frameBytes = (width * height * 3) / 2;
+  return Array.from({ length: raw.length / frameBytes }, (_, i) => raw.subarray(i * frameBytes, (i + 1) * frameBytes));
+}
+
+async function decodeVideo(store: MediaStore, manifest: SegmentManifest, index: number, at: Place): Promise<Pixel[]> {
+  const { width = 0, height = 0 } = manifest.renditions[index] ?? {};
   const luma = Math.floor(height * at.y) * width + Math.floor(width * at.x);
   const chroma = width * height + Math.floor((height / 2) * at.y) * (width / 2) + Math.floor((width / 2) * at.x);
-  return Array.from({ length: raw.length / frameBytes }, (_, i) => ({
-    y: raw.readUInt8(i * frameBytes + luma),
-    u: raw.readUInt8(i * frameBytes + chroma),
-    v: raw.readUInt8(i * frameBytes + chroma + (width * height) / 4),
+  return (await decodeFrames(store, manifest, index)).map((frame) => ({
+    y: frame.readUInt8(luma),
+    u: frame.readUInt8(chroma),
+    v: frame.readUInt8(chroma + (width * height) / 4),
   }));
 }
 

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { type RenditionConfig } from '@humancast/protocol';
+import type { Alpha, RenditionConfig } from '@humancast/protocol';
 import { createLogger, createRegistry, newId, RedisMediaStore, type SegmentManifest } from '@humancast/shared';
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
@@ -9,13 +9,14 @@ import type { LoadMedia } from '../src/loading/load-plan.js';
 import { SegmentLoader } from '../src/loading/segment-loader.js';
 import { LoaderMetrics } from '../src/metrics.js';
 import { Clips } from './clips.js';
-import { type DecodedSegment, decodeSegment } from './decoded-segment.js';
+import { type DecodedSegment, decodeFrames, decodeSegment } from './decoded-segment.js';
 
 export interface LoadOptions {
   readonly renditions: readonly RenditionConfig[];
   readonly gopMs?: number;
   readonly maxDurationSeconds?: number;
   readonly loudness?: number | undefined;
+  readonly alpha?: Alpha;
   readonly role?: SegmentManifest['role'];
   readonly signal?: AbortSignal;
   /** Whether further renditions are encoded, too. Default: true. */
@@ -55,7 +56,7 @@ export class LoaderFixture {
     options: LoadOptions,
   ): Promise<SegmentManifest> {
     const { renditions, gopMs = 1000, maxDurationSeconds = 3600, signal = new AbortController().signal } = options;
-    const { role = 'speech', loudness, whole = true } = options;
+    const { role = 'speech', loudness, alpha, whole = true } = options;
     const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1, scratchDir: '' };
     const quota = { makeRoom: () => Promise.resolve(true) };
     const loader = new SegmentLoader(this.store, quota, limits, this.#metrics, createLogger('test', 'silent'));
@@ -69,7 +70,7 @@ export class LoaderFixture {
           role,
           source: 'upload',
           retention: { pinned: true },
-          settings: { renditions, gopMs, fps: undefined, loudness },
+          settings: { renditions, gopMs, fps: undefined, loudness, alpha },
           media: mediaOf(files.map(({ fd }) => fd)),
         },
         signal,
@@ -94,6 +95,11 @@ export class LoaderFixture {
   /** Decodes a loaded segment; see {@link decodeSegment}. */
   decode(manifest: SegmentManifest, rendition?: number, place?: { x: number; y: number }): Promise<DecodedSegment> {
     return decodeSegment(this.store, manifest, rendition, place);
+  }
+
+  /** @returns Every frame of a loaded segment, I420. */
+  frames(manifest: SegmentManifest, rendition: number): Promise<Buffer[]> {
+    return decodeFrames(this.store, manifest, rendition);
   }
 
   /** @returns The number of keys in Redis. */

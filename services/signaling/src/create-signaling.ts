@@ -137,7 +137,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     limits.requireMessage(session);
     return registry.message(session, { type: 'viewer.message', viewer, data });
   };
-  const ofViewers = { registry, router, inbox, turn, metrics, logger, tracer, mailbox: address };
+  const ofViewers = { avatars, registry, router, inbox, turn, metrics, logger, tracer, mailbox: address };
   const { viewerLimit } = config;
   const connections = new Connections(
     {

@@ -20,7 +20,7 @@ export function offeredVideo(avatar: Avatar, idle: SegmentManifest | undefined):
   const configured = avatar.renditions?.map(({ codec, maxWidth, maxHeight, bitrateBps }) => ({
     codec,
     width: maxWidth,
-    height: maxHeight,
+    height: avatar.alpha ? 2 * maxHeight : maxHeight,
     bitrateBps,
   }));
   const renditions = [...(configured ?? []), ...(idle?.renditions ?? [])].filter(({ codec }) => codec === 'h264');

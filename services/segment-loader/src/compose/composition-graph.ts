@@ -5,6 +5,7 @@ import {
   finishAudio,
   linearSource,
   onGrid,
+  premultiplied,
   renditionChains,
   sourceMatrix,
   toScreen,
@@ -25,22 +26,26 @@ const mixPad = (index: number) => `[m${index}]`;
  */
 export function compositionGraph(plan: CompositionPlan): string {
   const { canvas, layers, frames, renditions } = plan;
+  const track = canvasTrack(canvas);
+  const finished = canvas.isTransparent ? premultiplied(track) : [];
   return [
     background(plan),
     ...layers.flatMap((layer, i) => [layerChain(layer, i, plan), overlay(layer, i)]),
-    `${base(layers.length)}trim=end_frame=${frames}[whole]`,
-    ...renditionChains('[whole]', canvasTrack(canvas), renditions),
+    `${base(layers.length)}${[`trim=end_frame=${frames}`, ...finished].join(',')}[whole]`,
+    ...renditionChains('[whole]', track, renditions),
     ...mixChains(plan),
   ].join(';');
 }
 
 /** Background image, converted once and repeated endlessly. */
 function background({ canvas, fps }: CompositionPlan): string {
-  const { width, height, background: color, matrix } = canvas;
+  const { width, height, background: color, matrix, isTransparent } = canvas;
   const rate = `${fps.num}/${fps.den}`;
+  const image = (fill: string) => `color=c=${fill}:s=${width}x${height}:r=${rate},trim=end_frame=1`;
+  const opaque = ['format=rgb24', `scale=out_color_matrix=${matrix}:out_range=tv`, 'format=yuv420p'];
   return `${[
-    `color=c=${ffmpegColor(color)}:s=${width}x${height}:r=${rate},trim=end_frame=1,format=rgb24`,
-    `scale=out_color_matrix=${matrix}:out_range=tv,format=yuv420p,setsar=1`,
+    ...(isTransparent ? [image('black@0'), 'format=yuva420p'] : [image(ffmpegColor(color)), ...opaque]),
+    'setsar=1',
     `loop=loop=-1:size=1:start=0,settb=${fps.den}/${fps.num},setpts=N`,
   ].join(',')}${base(0)}`;
 }

@@ -1,9 +1,15 @@
 import { type Composition, type LayerKey, type Rational } from '@humancast/protocol';
 import { HumancastError, PCM_RATE } from '@humancast/shared';
-import { type EncodeSettings, type PlannedAudio, type PlannedRendition, segmentZero } from '../encode/encode-plan.js';
+import {
+  type EncodeSettings,
+  type PlannedAudio,
+  type PlannedRendition,
+  planRenditions,
+  segmentZero,
+} from '../encode/encode-plan.js';
 import { sourceMatrix, VIEWER_MATRIX, type ViewerMatrix } from '../encode/filter-graph.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from '../encode/frame-rate.js';
-import { displaySize, renditionSize, type Size } from '../encode/video-size.js';
+import { displaySize, type Size } from '../encode/video-size.js';
 import { type AudioTrack, endOf, type MediaInfo, type VideoTrack } from '../probe/media-info.js';
 import { type PlacedLayer, placeLayers } from './layout.js';
 
@@ -54,7 +60,12 @@ export interface PlannedMixInput {
 
 /** A composition's plan, made before any input is decoded. */
 export interface CompositionPlan {
-  readonly canvas: Size & { readonly background: string; readonly matrix: ViewerMatrix };
+  readonly canvas: Size & {
+    readonly background: string;
+    readonly matrix: ViewerMatrix;
+    /** Whether there is nothing behind the layers, instead of the background. */
+    readonly isTransparent: boolean;
+  };
   readonly fps: Rational;
   readonly gopFrames: number;
   readonly renditions: readonly PlannedRendition[];
@@ -141,9 +152,9 @@ export function planComposition(
     };
   });
   const { width, height, background } = composition;
-  const renditions = settings.renditions.map((config) => ({ ...config, ...renditionSize({ width, height }, config) }));
+  const renditions = planRenditions({ width, height }, settings);
   const matrix = mostFrequentMatrix(layers) ?? VIEWER_MATRIX[renditions[0]?.codec ?? 'vp8'];
-  const canvas = { width, height, background, matrix };
+  const canvas = { width, height, background, matrix, isTransparent: settings.alpha !== undefined };
   return { canvas, fps, gopFrames: gopFramesOf(settings.gopMs, fps), renditions, frames, inputs, layers, mixInputs };
 }
 

@@ -36,6 +36,14 @@ describe('planEncode()', () => {
     expect(plan).toMatchObject({ fps: { num: 25, den: 1 }, gopFrames: 25 });
   });
 
+  it('doubles the even height of what is seen for a matte below it', () => {
+    const [rendition] = planEncode(videoTrack({ width: 320, height: 182 }), undefined, {
+      ...settings,
+      alpha: 'stack',
+    }).renditions;
+    expect(rendition).toMatchObject({ alpha: 'stack', width: 320, height: 364 });
+  });
+
   it('ignores the start of separate audio for video', () => {
     const audio = { track: audioTrack({ startSeconds: 0 }), separate: true };
     expect(planEncode(videoTrack({ startSeconds: 3 }), audio, settings).zeroSeconds).toBe(3);

@@ -1,4 +1,4 @@
-import type { Rational, RenditionConfig } from '@humancast/protocol';
+import type { Alpha, Rational, RenditionConfig } from '@humancast/protocol';
 import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
 import { displaySize, renditionSize, type Size } from './video-size.js';
@@ -9,11 +9,15 @@ export interface EncodeSettings {
   readonly gopMs: number;
   /** The avatar's own frame rate, if set. */
   readonly fps: Rational | undefined;
+  readonly alpha?: Alpha | undefined;
   /** Target loudness of the audio, LUFS (EBU R 128); `undefined`: unchanged. */
   readonly loudness?: number | undefined;
 }
 
-export interface PlannedRendition extends RenditionConfig, Size {}
+/** Its size is the coded one: with a matte, that of both. */
+export interface PlannedRendition extends RenditionConfig, Size {
+  readonly alpha?: Alpha | undefined;
+}
 
 /** A file's encoding plan, made before it is decoded. */
 export interface EncodePlan {
@@ -37,6 +41,17 @@ export interface PlannedAudio {
 }
 
 /** @throws HumancastError `media_too_small`. */
+export function planRenditions(
+  display: Size,
+  { renditions, alpha }: Pick<EncodeSettings, 'renditions' | 'alpha'>,
+): PlannedRendition[] {
+  return renditions.map((config) => {
+    const size = renditionSize(display, config);
+    return alpha ? { ...config, alpha, width: size.width, height: 2 * size.height } : { ...config, ...size };
+  });
+}
+
+/** @throws HumancastError `media_too_small`. */
 export function planEncode(video: VideoTrack, audio: PlannedAudio | undefined, settings: EncodeSettings): EncodePlan {
   const fps = settings.fps ?? chooseFrameRate(video);
   const display = displaySize(video);
@@ -45,7 +60,7 @@ export function planEncode(video: VideoTrack, audio: PlannedAudio | undefined, s
     audio,
     fps,
     gopFrames: gopFramesOf(settings.gopMs, fps),
-    renditions: settings.renditions.map((config) => ({ ...config, ...renditionSize(display, config) })),
+    renditions: planRenditions(display, settings),
     zeroSeconds: audio && !audio.separate ? segmentZero(video, audio.track, fps) : video.startSeconds,
   };
 }

@@ -18,6 +18,7 @@ export function encodeSettingsOf(
     renditions: avatar.renditions ?? config.renditions,
     gopMs: config.gopMs,
     fps: avatar.fps,
+    alpha: avatar.alpha,
     loudness: loudness === 'off' ? undefined : loudness,
   };
 }

@@ -3,6 +3,7 @@ import { PCM_RATE } from '@humancast/shared';
 import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import { AHEAD_SECONDS, BACK_SECONDS } from '../probe/packet-scan.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
+import { stacked } from './stacked.js';
 
 /**
  * The matrix that a viewer's decoder assumes: VP8 knows only BT.601 (RFC 6386 §9.2, color_space; Chromium does so at every
@@ -33,7 +34,7 @@ const WHOLE = '[whole]';
 export function filterGraph(plan: EncodePlan): string {
   const { video, renditions } = plan;
   return [
-    `[0:${video.index}]${[...onGrid(video, plan.zeroSeconds, plan.fps), ...overBlack(video)].join(',')}${WHOLE}`,
+    `[0:${video.index}]${[...onGrid(video, plan.zeroSeconds, plan.fps), ...merged(video, renditions)].join(',')}${WHOLE}`,
     ...renditionChains(WHOLE, video, renditions),
     ...audioChains(plan),
   ].join(';');
@@ -93,7 +94,9 @@ export function renditionChains(from: string, video: VideoTrack, renditions: rea
       const filters = parents[i] ? rescaled(rendition) : videoFilters(video, rendition);
       const children = childrenOf(rendition);
       const copies = children.length > 0 ? [`split=${1 + children.length}`] : [];
-      return `[s${i}]${[...filters, ...copies].join(',')}${videoPad(i)}${children.join('')}`;
+      const own = rendition.alpha ? `[p${i}]` : videoPad(i);
+      const chain = `[s${i}]${[...filters, ...copies].join(',')}${own}${children.join('')}`;
+      return rendition.alpha ? `${chain};${own}${stacked(`m${i}`)}${videoPad(i)}` : chain;
     }),
   ];
 }
@@ -110,18 +113,35 @@ function nextLarger(
     .toSorted((a, b) => a.width * a.height - b.width * b.height)[0];
 }
 
-function rescaled({ width, height }: PlannedRendition): string[] {
-  return [`scale=w=${width}:h=${height}`, 'setsar=1'];
+function rescaled(rendition: PlannedRendition): string[] {
+  return [`scale=${pictureSize(rendition)}`, 'setsar=1'];
 }
 
-/** Composites transparent video over black, by multiplying with alpha. */
-function overBlack(video: VideoTrack): string[] {
+/** The size of what is seen: a matte takes half of the coded height. */
+function pictureSize({ width, height, alpha }: PlannedRendition): string {
+  return `w=${width}:h=${alpha ? height / 2 : height}`;
+}
+
+/** Multiplies colors with alpha, so that scaling, subsampling and coding errors near an edge never bring in what is behind it. */
+export function premultiplied(video: VideoTrack): string[] {
+  const toRgb = video.isRgb ? [] : [`scale=in_color_matrix=${sourceMatrix(video)}`];
+  return [...toRgb, 'format=gbrap', 'premultiply=inplace=1'];
+}
+
+/** Composites transparent video over black, unless it is to stay transparent. */
+function merged(video: VideoTrack, renditions: readonly PlannedRendition[]): string[] {
+  if (renditions.some(({ alpha }) => alpha)) return premultiplied(video);
   return video.hasAlpha ? ['format=gbrap', 'premultiply=inplace=1', 'format=gbrp'] : [];
 }
 
-function videoFilters(video: VideoTrack, { codec, width, height }: PlannedRendition): string[] {
-  const size = `w=${width}:h=${height}`;
-  const to = VIEWER_MATRIX[codec];
+function videoFilters(video: VideoTrack, rendition: PlannedRendition): string[] {
+  const size = pictureSize(rendition);
+  const to = VIEWER_MATRIX[rendition.codec];
+  if (rendition.alpha) {
+    const hdr = linearSource({ ...video, isRgb: true, hasAlpha: true });
+    const converted = hdr ? [`scale=${size}`, ...toScreen(hdr, to)] : scaled(size, 'auto', to);
+    return [...converted, 'format=yuva420p', 'setsar=1'];
+  }
   // Over black, it is RGB already.
   const linear = linearSource({ ...video, isRgb: video.isRgb || video.hasAlpha });
   if (linear) return [`scale=${size}`, ...toScreen(linear, to), ...FINISH];

@@ -39,5 +39,10 @@ describe('splitLadder()', () => {
 it('missingRendition() keeps the proportions of the first one, and rejects what would be too small', () => {
   const small = rung('s', 320, 180, 150);
   expect(missingRendition(small, { width: 720, height: 1280 })).toMatchObject({ width: 180, height: 320 });
+  expect(missingRendition(small, { alpha: 'stack', width: 1280, height: 1440 })).toMatchObject({
+    alpha: 'stack',
+    width: 320,
+    height: 360,
+  });
   expect(() => missingRendition(small, { width: 1280, height: 40 })).toThrow(/each side must be at least 16/);
 });

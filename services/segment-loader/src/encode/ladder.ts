@@ -1,5 +1,5 @@
-import type { MissingRendition, RenditionConfig } from '@humancast/protocol';
-import { renditionSize, type Size } from './video-size.js';
+import type { Alpha, MissingRendition, RenditionConfig } from '@humancast/protocol';
+import { renditionSize } from './video-size.js';
 
 interface Rung extends Pick<RenditionConfig, 'codec' | 'maxWidth' | 'maxHeight' | 'bitrateBps'> {}
 
@@ -33,9 +33,14 @@ export function topOf<R extends Pick<Rung, 'codec' | 'bitrateBps'>>(
 }
 
 /** @returns A later rendition with the size that it has when it is made from a first one. @throws HumancastError `media_too_small`. */
-export function missingRendition(config: RenditionConfig, top: Size): MissingRendition {
+export function missingRendition(
+  config: RenditionConfig,
+  { alpha, ...top }: Pick<MissingRendition, 'width' | 'height'> & { readonly alpha?: Alpha | undefined },
+): MissingRendition {
   const { id, codec, bitrateBps } = config;
-  return { id, codec, bitrateBps, ...renditionSize(top, config) };
+  if (!alpha) return { id, codec, bitrateBps, ...renditionSize(top, config) };
+  const { width, height } = renditionSize({ width: top.width, height: top.height / 2 }, config);
+  return { id, codec, alpha, bitrateBps, width, height: 2 * height };
 }
 
 /** Boxes turn with the video. */

@@ -3,6 +3,7 @@ import type { SegmentManifest } from '@humancast/shared';
 import type { EncodeJob, OutputRendition } from '../encode/encode-job.js';
 import { videoOutputs } from '../encode/encoder-arguments.js';
 import { videoPad } from '../encode/filter-graph.js';
+import { eachHalf } from '../encode/stacked.js';
 import { inputUrl } from '../ffmpeg/tool-process.js';
 
 /**
@@ -53,10 +54,13 @@ export function ladderJob(
 /** Each rendition is scaled from the one before it. */
 function ladderGraph(renditions: readonly OutputRendition[]): string {
   return renditions
-    .map(({ width, height }, i) => {
+    .map(({ alpha, width, height }, i) => {
       const from = i === 0 ? '[0:v]' : `[s${i}]`;
       const next = i + 1 < renditions.length ? `,split=2${videoPad(i)}[s${i + 1}]` : videoPad(i);
-      return `${from}scale=w=${width}:h=${height},setsar=1${next}`;
+      const scaled = alpha
+        ? eachHalf(`h${i}`, `scale=w=${width}:h=${height / 2}`)
+        : `scale=w=${width}:h=${height},setsar=1`;
+      return `${from}${scaled}${next}`;
     })
     .join(';');
 }

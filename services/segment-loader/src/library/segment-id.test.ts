@@ -29,6 +29,7 @@ describe('segmentIdOf()', () => {
         { modifiedMs: 1_000_001 },
       ].map((change) => segmentIdOf({ ...file, ...change }, settings)),
       segmentIdOf(file, { ...settings, gopMs: 500 }),
+      segmentIdOf(file, { ...settings, alpha: 'stack' }),
       segmentIdOf(file, { ...settings, loudness: -16 }),
       segmentIdOf(file, { ...settings, loudness: -23 }),
       segmentIdOf(file, { ...settings, fps: { num: 25, den: 1 } }),

@@ -18,7 +18,7 @@ export interface Merged {
  */
 export function segmentIdOf(
   file: MediaFile,
-  { renditions, gopMs, fps, loudness }: EncodeSettings,
+  { renditions, gopMs, fps, loudness, alpha }: EncodeSettings,
   merged?: Merged,
 ): string {
   const { avatar, role, name, sizeBytes, modifiedMs } = file;
@@ -30,6 +30,7 @@ export function segmentIdOf(
     fps?.num,
     fps?.den,
     ...(loudness === undefined ? [] : [{ loudness }]),
+    ...(alpha === undefined ? [] : [{ alpha }]),
     ...(merged ? [merged.composition, ...layers] : []),
   ];
   const identity = [ENCODING_VERSION, avatar, role, name, sizeBytes, modifiedMs, ...encoding];

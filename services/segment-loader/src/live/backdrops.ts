@@ -58,7 +58,7 @@ export class Backdrops {
     const visible: Composition = { ...composition, audio: [], lengthOf: MAIN_INPUT };
     const files = await layersOf(this.#root, id, visible);
     const identity = files.map(({ path, sizeBytes, modifiedMs }) => [path, sizeBytes, modifiedMs]);
-    const key = JSON.stringify([id, visible, width, height, settings.renditions, identity]);
+    const key = JSON.stringify([id, visible, width, height, settings.renditions, settings.alpha, identity]);
     const made = this.#made.get(key) ?? this.#make(id, visible, settings, { width, height });
     this.#made.delete(key);
     this.#made.set(key, made);
@@ -89,12 +89,12 @@ export class Backdrops {
     if (!main) throw new TypeError(`a composition without the layer ${MAIN_INPUT}`);
     const others = (layer: PlannedLayer) => plan.inputs[layer.input]?.name !== MAIN_INPUT;
     const [below, above] = [plan.layers.slice(0, at).filter(others), plan.layers.slice(at + 1).filter(others)];
-    const { width, height, matrix } = plan.canvas;
-    const setup = { width, height, matrix, filters: layerFilters(main, matrix).join(','), x: main.x, y: main.y };
-    const pixels = width * height;
+    const { width, height, matrix, isTransparent } = plan.canvas;
+    const filters = layerFilters(main, matrix).join(',');
+    const setup = { width, height, matrix, isTransparent, filters, x: main.x, y: main.y };
     const backdrop = {
-      below: await this.#drawImage(plan, below, 'background', (pixels * 3) / 2),
-      above: above.length > 0 ? await this.#drawImage(plan, above, 'nothing', (pixels * 5) / 2) : undefined,
+      below: await this.#drawImage(plan, below, isTransparent ? 'nothing' : 'background'),
+      above: above.length > 0 ? await this.#drawImage(plan, above, 'nothing') : undefined,
     };
     return { setup, backdrop };
   }
@@ -103,7 +103,6 @@ export class Backdrops {
     plan: CompositionPlan,
     layers: readonly PlannedLayer[],
     over: 'background' | 'nothing',
-    bytes: number,
   ): Promise<Buffer> {
     const { maxSourcePixels: maxPixels, ffmpegThreads: threads } = this.#limits;
     const used = layers.map(({ input }) => plan.inputs[input]).filter((input) => input !== undefined);
@@ -123,7 +122,9 @@ export class Backdrops {
       const chunks: Buffer[] = [];
       for await (const chunk of tool.outputs[0] as AsyncIterable<Buffer>) chunks.push(chunk);
       const image = Buffer.concat(chunks);
-      if (image.length !== bytes) {
+      // I420, with an alpha plane over nothing.
+      const { width, height } = plan.canvas;
+      if (image.length !== width * height * (over === 'nothing' ? 2.5 : 1.5)) {
         throw new HumancastError('encoder_failed', 'ffmpeg could not draw the other layers of the composition');
       }
       return image;

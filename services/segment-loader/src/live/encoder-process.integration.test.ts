@@ -186,7 +186,7 @@ describe('EncoderProcess', () => {
     first.encoder.encode(frameOf('bgr24'), 1);
     await first.encoder.end();
     const { encoder, frames } = await begin();
-    encoder.still('vp8', first.frames[0]?.data as Buffer);
+    encoder.still({ codec: 'vp8' }, first.frames[0]?.data as Buffer);
     encoder.repeat(1);
     await encoder.end();
     expect(colorOf(frames[0]?.data as Buffer, 'vp8')[0]).toBeGreaterThan(180);

@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type Codec, type ErrorCode } from '@humancast/protocol';
+import { type ErrorCode, type Rendition } from '@humancast/protocol';
 import { HumancastError, type Logger } from '@humancast/shared';
 import { ByteQueue } from '../encode/byte-queue.js';
 import { encoderCommandLine } from '../ffmpeg/current-sandbox.js';
@@ -104,8 +104,8 @@ export class EncoderProcess {
   }
 
   /** Sends an encoded keyframe as the frame to repeat. */
-  still(codec: Codec, bytes: Buffer): void {
-    this.#send({ kind: TO_ENCODER.still, rendition: codec === 'vp8' ? 0 : 1 }, bytes);
+  still({ codec, alpha }: Pick<Rendition, 'codec'> & { readonly alpha?: Rendition['alpha'] }, bytes: Buffer): void {
+    this.#send({ kind: TO_ENCODER.still, rendition: codec === 'vp8' ? 0 : 1, count: alpha ? 1 : 0 }, bytes);
   }
 
   /** Resolves when the frames of everything sent have been received. @throws HumancastError if the encoder has failed. */

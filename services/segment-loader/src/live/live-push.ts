@@ -22,9 +22,10 @@ import {
   traceFields,
   unpackGop,
 } from '@humancast/shared';
+import { planRenditions } from '../encode/encode-plan.js';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { gopFramesOf } from '../encode/frame-rate.js';
-import { renditionSize, type Size } from '../encode/video-size.js';
+import type { Size } from '../encode/video-size.js';
 import type { MediaQuota } from '../retention/media-quota.js';
 import { expectedBytes, noRoom } from '../retention/room.js';
 import type { SegmentArchive } from '../retention/segment-archive.js';
@@ -361,7 +362,7 @@ export class LivePush {
   }
 
   #openManifest({ name }: LiveStart, size: Size): SegmentManifest {
-    const { renditions, gopMs } = encodeSettingsOf(this.#avatar, this.#parts.config);
+    const settings = encodeSettingsOf(this.#avatar, this.#parts.config);
     const id = newId('seg');
     return {
       version: 1,
@@ -374,15 +375,17 @@ export class LivePush {
       createdAtMs: this.#parts.clock.wallMs(),
       fps: this.#targetFps,
       frames: 0,
-      gopFrames: gopFramesOf(gopMs, this.#targetFps),
+      gopFrames: gopFramesOf(settings.gopMs, this.#targetFps),
       pcmSamples: 0,
       durationSamples: 2,
-      renditions: renditions.map((config) => ({
-        id: config.id,
-        codec: config.codec,
-        bitrateBps: config.bitrateBps,
+      renditions: planRenditions(size, settings).map(({ id, codec, alpha, width, height, bitrateBps }) => ({
+        id,
+        codec,
+        ...(alpha && { alpha }),
+        width,
+        height,
+        bitrateBps,
         bytes: 0,
-        ...renditionSize(size, config),
       })),
       markFrames: [],
       owner: this.#owner,
@@ -501,7 +504,7 @@ export class LivePush {
     if (!manifest || !rendition) return;
     const gop = await store.readGop(manifest.id, rendition.id, 0);
     const first = gop && unpackGop(gop)[0];
-    if (first) this.#encoder?.still(rendition.codec, first.data);
+    if (first) this.#encoder?.still(rendition, first.data);
   }
 
   #sendStatus(): void {

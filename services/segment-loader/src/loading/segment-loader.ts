@@ -10,11 +10,10 @@ import {
   samplesToMs,
 } from '@humancast/shared';
 import { type Encoded, encode, type PartSink } from '../encode/encode.js';
-import type { EncodeJob } from '../encode/encode-job.js';
+import type { EncodeJob, OutputRendition } from '../encode/encode-job.js';
 import type { EncodeSettings } from '../encode/encode-plan.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
 import { missingRendition, splitLadder, topOf } from '../encode/ladder.js';
-import type { Size } from '../encode/video-size.js';
 import type { LoaderMetrics } from '../metrics.js';
 import type { InputLimits } from '../probe/check-input.js';
 import type { MediaQuota } from '../retention/media-quota.js';
@@ -225,7 +224,7 @@ class StoreSink implements PartSink {
   }
 }
 
-function sizeOfTop({ job }: LoadPlan, codec: Codec): Size {
+function sizeOfTop({ job }: LoadPlan, codec: Codec): OutputRendition {
   const top = topOf(job.renditions, codec);
   if (!top) throw new TypeError(`no rendition with ${codec} is encoded first`);
   return top;
@@ -251,9 +250,10 @@ function manifestOf(
     gopFrames: job.gopFrames,
     pcmSamples: encoded.pcmSamples,
     durationSamples: durationSamplesOf(encoded.frames, job.fps, encoded.pcmSamples, request.role),
-    renditions: job.renditions.map(({ id, codec, width, height, bitrateBps }) => ({
+    renditions: job.renditions.map(({ id, codec, alpha, width, height, bitrateBps }) => ({
       id,
       codec,
+      ...(alpha && { alpha }),
       width,
       height,
       bitrateBps,

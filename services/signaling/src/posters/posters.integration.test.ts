@@ -74,6 +74,28 @@ describe('posters', () => {
     });
   });
 
+  it('a transparent avatar has one without its matte', async () => {
+    const clip = join(folder, 'stacked.ivf');
+    const half = (color: string) => ['-f', 'lavfi', '-i', `color=${color}:s=62x34`];
+    const stacking = ['-filter_complex', 'vstack', '-frames:v', '1', '-c:v', 'libvpx', clip];
+    execFileSync('ffmpeg', [...half('0x2060c0'), ...half('white'), ...stacking], { stdio: 'ignore' });
+    const size = { width: 62, height: 68, bitrateBps: 100_000, bytes: 1 };
+    const rendition = { id: 'vp8', codec: 'vp8', alpha: 'stack', ...size } as const;
+    await stack.avatars.ensure('hair');
+    const idle = await stack.addSegment({ avatar: 'hair', role: 'idle', renditions: [rendition] });
+    const data = readFileSync(clip).subarray(IVF_BYTES);
+    await stack.store.writeGop(idle, 'vp8', 0, packGop([{ data, keyframe: true }]));
+    await stack.store.setIdlePlaylist('hair', [idle]);
+    const response = await fetch(`${open.url}/v1/avatars/hair/poster`);
+    const rgb = execFileSync('ffmpeg', ['-i', 'pipe:0', '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'], {
+      input: Buffer.from(await response.arrayBuffer()),
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    expect(rgb).toHaveLength(62 * 34 * 3);
+    for (const line of [0, 33]) expect(Math.abs((rgb[line * 62 * 3 + 2] ?? 0) - 0xc0)).toBeLessThan(8);
+    for (const line of [0, 33]) expect(rgb[line * 62 * 3] ?? 255).toBeLessThan(0x28);
+  });
+
   it('an avatar without a VP8 rendition has none', async () => {
     await stack.avatars.ensure('h264-only');
     const rendition = { id: 'h264', codec: 'h264', width: 64, height: 64, bitrateBps: 100_000, bytes: 1 } as const;

@@ -1,5 +1,5 @@
 import { HumancastError, type MediaStore, type SegmentManifest, unpackGop } from '@humancast/shared';
-import { webpOf } from './webp.js';
+import { webpOf, withHeight } from './webp.js';
 
 /** Posters kept in memory; each has the size of one keyframe. */
 const KEPT_LIMIT = 32;
@@ -48,7 +48,8 @@ export class Posters {
     const gop = await this.#media.readGop(id, rendition.id, 0);
     const [keyframe] = gop ? unpackGop(gop) : [];
     if (!keyframe) throw new HumancastError('avatar_has_no_idle');
-    return { tag, image: webpOf(keyframe.data) };
+    const { alpha, height } = rendition;
+    return { tag, image: webpOf(alpha ? withHeight(keyframe.data, height / 2) : keyframe.data) };
   }
 
   #keep(poster: Poster): void {

@@ -1,5 +1,6 @@
-import { type ViewerMessage } from '@humancast/protocol';
+import type { Alpha, ViewerMessage } from '@humancast/protocol';
 import {
+  type AvatarStore,
   HumancastError,
   type MailSender,
   newId,
@@ -21,6 +22,7 @@ import { ViewerConnection, type ViewerConnectionParts } from './viewer-connectio
 type Join = Extract<ViewerMessage, { type: 'join' }>;
 
 export interface ConnectionsParts extends ViewerConnectionParts {
+  avatars: Pick<AvatarStore, 'get'>;
   inbox: Inbox;
   /** Sends messages to other signaling processes. */
   mail: MailSender<ToSignaling>;
@@ -117,7 +119,10 @@ export class Connections {
       epoch: session.epoch,
       trace,
     });
-    const lastEvent = await registry.lastEventId(session.id);
+    const [lastEvent, avatar] = await Promise.all([
+      registry.lastEventId(session.id),
+      this.#parts.avatars.get(session.avatar),
+    ]);
     const attachment = this.#attach(connection);
     try {
       // A peer connection that still plays is kept; its media-sender only learns the viewer's new mailbox.
@@ -130,7 +135,7 @@ export class Connections {
       this.#detach(connection);
       throw error;
     }
-    socket.send(this.#joined(session, viewer));
+    socket.send(this.#joined(session, viewer, avatar?.alpha));
     connection.start();
     if (this.#attached.get(viewer) === attachment)
       attachment.unfollow = events.follow(connection, lastEvent, (event) => connection.sendEvent(event));
@@ -226,11 +231,11 @@ export class Connections {
     await router.viewersChanged(session, sender, viewer);
   }
 
-  #joined({ id, avatar }: SessionRecord, viewer: string) {
+  #joined({ id: session, avatar }: SessionRecord, viewer: string, alpha: Alpha | undefined) {
     const iceServers = this.#parts.turn.issue(viewer);
     const { relayOnly, heartbeatMs, tokenSecret } = this.#options;
-    const resume = resumeSecret({ session: id, viewer }, tokenSecret);
-    return { type: 'joined', session: id, viewer, resume, avatar, iceServers, relayOnly, heartbeatMs } as const;
+    const resume = resumeSecret({ session, viewer }, tokenSecret);
+    return { type: 'joined', session, viewer, resume, avatar, alpha, iceServers, relayOnly, heartbeatMs } as const;
   }
 }
 

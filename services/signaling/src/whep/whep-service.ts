@@ -1,5 +1,6 @@
 import { ERRORS, type ErrorCode, type IceServer, SDP_LIMIT_BYTES } from '@humancast/protocol';
 import {
+  type AvatarStore,
   HumancastError,
   iceCredentialsSchema,
   type Logger,
@@ -25,6 +26,7 @@ import { etagOf, parseResourceId, resourceId, type WhepResource } from './whep-r
 const RETRY_SECONDS = 2;
 
 export interface WhepParts {
+  avatars: Pick<AvatarStore, 'get'>;
   registry: SessionRegistry;
   sessions: SessionService;
   demos: DemoSessions;
@@ -96,7 +98,7 @@ export class WhepService {
 
   /**
    * Negotiates a player's connection.
-   * @throws HumancastError `bad_sdp`, `no_common_codec`, `no_capacity`, `viewer_limit`, and what creating a session throws;
+   * @throws HumancastError `bad_sdp`, `transparent_avatar`, `no_common_codec`, `no_capacity`, `viewer_limit`, and what creating a session throws;
    * then nothing is left behind.
    */
   watch(request: WatchRequest): Promise<WhepAnswer> {
@@ -149,6 +151,7 @@ export class WhepService {
     if (!looksLikeSdp(request.offer) || ufrag === undefined) {
       throw new HumancastError('bad_sdp', 'the body is not a session description with ICE');
     }
+    if ((await this.#parts.avatars.get(request.avatar))?.alpha) throw new HumancastError('transparent_avatar');
     const session = await this.#sessionFor(request);
     const viewer = newId('vw');
     span.set({ session, viewer });

@@ -3,7 +3,7 @@ import { temporalLayers } from '../../encode/temporal-layers.js';
 import { RenditionEncoder } from './rendition-encoder.js';
 import { VideoGraph } from './video-graph.js';
 import { VideoMerger } from './video-merger.js';
-import { blackFrame, VideoReader } from './video-reader.js';
+import { emptyFrame, VideoReader } from './video-reader.js';
 import type { EncoderSetup } from './wire.js';
 
 export interface LiveFrame {
@@ -22,6 +22,7 @@ export class LiveEncoder {
   readonly #encoders: readonly RenditionEncoder[];
   readonly #onFrame: (frame: LiveFrame) => void;
   #graphs: readonly VideoGraph[] = [];
+  #isStacked = false;
   /** The last frame, converted for each rendition. */
   #showing: readonly Frame[] = [];
   #frames = 0;
@@ -45,12 +46,10 @@ export class LiveEncoder {
     encoder.encode(Buffer.alloc(size.width * size.height * 3));
   }
 
-  get width(): number {
-    return this.#setup.width;
-  }
-
-  get height(): number {
-    return this.#setup.height;
+  /** @returns A frame that shows nothing: transparent, or else black. */
+  empty(): Frame {
+    const { width, height, renditions } = this.#setup;
+    return emptyFrame(width, height, renditions[0]?.alpha !== undefined);
   }
 
   /** Encodes a frame `count` times. @throws BadFrame, FFmpegError. */
@@ -60,20 +59,25 @@ export class LiveEncoder {
     for (let i = 0; i < count; i++) this.repeat();
   }
 
-  /** Takes over a frame for {@link repeat} to encode, without merging. */
-  show(frame: Frame): void {
-    if (this.#graphs.some((graph) => !graph.accepts(frame))) this.#dropGraphs();
-    if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new VideoGraph(frame, to));
+  /**
+   * Takes over a frame for {@link repeat} to encode, without merging.
+   * @param isStacked Whether it has its color above its matte.
+   */
+  show(frame: Frame, isStacked = false): void {
+    if (isStacked !== this.#isStacked || this.#graphs.some((graph) => !graph.accepts(frame))) this.#dropGraphs();
+    this.#isStacked = isStacked;
+    if (this.#graphs.length === 0)
+      this.#graphs = this.#setup.renditions.map((to) => new VideoGraph(frame, to, isStacked));
     const converted = this.#graphs.map((graph) => graph.convert(frame));
     frame.free();
     for (const former of this.#showing) former.free();
     this.#showing = converted;
   }
 
-  /** Encodes the last frame again, or black if there was none. */
+  /** Encodes the last frame again, or nothing visible if there was none. */
   repeat(): void {
-    const { width, height, gopFrames } = this.#setup;
-    if (this.#showing.length === 0) this.show(blackFrame(width, height));
+    const { gopFrames } = this.#setup;
+    if (this.#showing.length === 0) this.show(this.empty());
     const number = this.#frames++;
     this.#encoders.forEach((encoder, rendition) => {
       const frame = this.#showing[rendition];

@@ -3,7 +3,7 @@ import type { ErrorCode } from '@humancast/protocol';
 import { AV_LOG_ERROR } from 'node-av/constants';
 import { type Frame, Log } from 'node-av/lib';
 import { LiveEncoder } from './live-encoder.js';
-import { BadFrame, blackFrame, stillFrame } from './video-reader.js';
+import { BadFrame, stillFrame } from './video-reader.js';
 import {
   type EncoderSetup,
   FROM_ENCODER,
@@ -57,7 +57,7 @@ function handle(encoder: LiveEncoder, { kind, rendition, count, body }: WireMess
       for (let i = 0; i < count; i++) encoder.repeat();
       break;
     case TO_ENCODER.still:
-      encoder.show(pictureOf(encoder, rendition, body));
+      showStill(encoder, stillFrame(rendition === 0 ? 'vp8' : 'h264', body), count === 1);
       break;
     case TO_ENCODER.below:
       encoder.merger?.setBelow(body);
@@ -70,8 +70,9 @@ function handle(encoder: LiveEncoder, { kind, rendition, count, body }: WireMess
   }
 }
 
-function pictureOf({ width, height }: LiveEncoder, codec: number, body: Buffer): Frame {
-  return stillFrame(codec === 0 ? 'vp8' : 'h264', body) ?? blackFrame(width, height);
+function showStill(encoder: LiveEncoder, still: Frame | undefined, isStacked: boolean): void {
+  if (still) encoder.show(still, isStacked);
+  else encoder.show(encoder.empty());
 }
 
 /** @returns `undefined` once the service has closed its end. */

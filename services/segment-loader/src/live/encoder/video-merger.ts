@@ -22,9 +22,9 @@ export class VideoMerger {
     this.#setup = setup;
   }
 
-  /** @param bytes I420 of the composition's size. */
+  /** @param bytes I420 of the composition's size, with an alpha plane if it is transparent. */
   setBelow(bytes: Buffer): void {
-    this.#below = this.#canvas(bytes, AV_PIX_FMT_YUV420P);
+    this.#below = this.#canvas(bytes, this.#setup.isTransparent ? AV_PIX_FMT_YUVA420P : AV_PIX_FMT_YUV420P);
   }
 
   /** @param bytes I420 with an alpha plane, of the composition's size. */

@@ -68,8 +68,10 @@ export function stillFrame(codec: Codec, bytes: Buffer): Frame | undefined {
   }
 }
 
-export function blackFrame(width: number, height: number): Frame {
-  return rawFrame(Buffer.alloc(width * height * 3), width, height, AV_PIX_FMT_RGB24);
+export function emptyFrame(width: number, height: number, isTransparent: boolean): Frame {
+  return isTransparent
+    ? rawFrame(Buffer.alloc(width * height * 4), width, height, AV_PIX_FMT_RGBA)
+    : rawFrame(Buffer.alloc(width * height * 3), width, height, AV_PIX_FMT_RGB24);
 }
 
 function rawFrame(bytes: Buffer, width: number, height: number, format: AVPixelFormat): Frame {

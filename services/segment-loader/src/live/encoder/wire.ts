@@ -1,4 +1,4 @@
-import type { Codec, PixelFormat, Rational } from '@humancast/protocol';
+import type { Alpha, Codec, PixelFormat, Rational } from '@humancast/protocol';
 
 /**
  * Format of messages between service and encoder process on the process's standard input and output, little-endian:
@@ -20,7 +20,10 @@ export const TO_ENCODER = {
   frame: 2,
   /** Encodes the last frame `count` times more, or black if there was none. */
   repeat: 3,
-  /** Body: an encoded keyframe that serves as the frame until the first one comes; rendition: 0 = VP8, 1 = H.264. */
+  /**
+   * Body: an encoded keyframe that serves as the frame until the first one comes; rendition: 0 = VP8, 1 = H.264; count: 1 if
+   * its color is above its matte.
+   */
   still: 4,
   /** End of input. */
   end: 5,
@@ -52,6 +55,8 @@ export interface MergeSetup {
   readonly matrix: 'bt601' | 'bt709';
   /** FFmpeg filters from the producer's frame to one with an alpha channel, of the size at which it is shown. */
   readonly filters: string;
+  /** Whether the image below has an alpha plane. */
+  readonly isTransparent: boolean;
   readonly x: number;
   readonly y: number;
 }
@@ -65,6 +70,7 @@ export interface EncoderSetup {
   readonly merge?: MergeSetup | undefined;
   readonly renditions: readonly {
     readonly codec: Codec;
+    readonly alpha?: Alpha | undefined;
     readonly width: number;
     readonly height: number;
     readonly bitrateBps: number;

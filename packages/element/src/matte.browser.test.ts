@@ -1,0 +1,135 @@
+import { fileURLToPath } from 'node:url';
+import { launchChromium, type TestChromium } from '@humancast/testkit';
+import type { Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeSignaling } from '../../client/test/fake-signaling.js';
+import type { HumanCastElement } from './human-cast-element.js';
+
+const PAGE = `<!doctype html><html lang="en"><title>page</title><style>human-cast { width: 320px }</style>
+<script type="module" src="/element.js"></script>
+<human-cast session="ses_12345678" token="token" transparent controls></human-cast>`;
+
+let signaling: FakeSignaling;
+let browser: TestChromium;
+let page: Page;
+let url: string;
+const requested: string[] = [];
+
+beforeAll(async () => {
+  const files = await bundle();
+  signaling = new FakeSignaling((request, response) => {
+    const { pathname } = new URL(request.url ?? '', 'http://signaling');
+    requested.push(pathname);
+    const script = files.get(pathname);
+    if (script !== undefined) response.setHeader('content-type', 'text/javascript').end(script);
+    else if (pathname.endsWith('/poster')) response.writeHead(404).end();
+    else response.setHeader('content-type', 'text/html').end(PAGE);
+  });
+  signaling.color = 'rgb(100, 0, 0)';
+  signaling.matte = 'rgb(128, 128, 128)';
+  url = await signaling.listen();
+  browser = await launchChromium();
+  const host = await browser.context.newPage();
+  await host.goto(`${url}/host`);
+  await signaling.hostReady;
+  page = await browser.context.newPage();
+  // There is no GPU, and WebGL would be rejected as slow.
+  await page.addInitScript(() => {
+    const { getContext } = HTMLCanvasElement.prototype;
+    Object.assign(HTMLCanvasElement.prototype, {
+      getContext(this: HTMLCanvasElement, kind: '2d') {
+        return getContext.call(this, kind);
+      },
+    });
+  });
+  await page.goto(url);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await signaling?.close();
+});
+
+/** @returns The built files by path: the element, and what it loads on demand. */
+async function bundle(): Promise<ReadonlyMap<string, string>> {
+  const output = await build({
+    configFile: false,
+    logLevel: 'silent',
+    resolve: {
+      alias: { '@humancast/client': fileURLToPath(new URL('../../client/src/index.ts', import.meta.url)) },
+    },
+    build: {
+      write: false,
+      lib: {
+        entry: fileURLToPath(new URL('define.ts', import.meta.url)),
+        formats: ['es'],
+        fileName: () => 'element.js',
+      },
+    },
+  });
+  const files = [output].flat().flatMap((each) => ('output' in each ? each.output : []));
+  return new Map(files.map((file) => [`/${file.fileName}`, file.type === 'chunk' ? file.code : '']));
+}
+
+const element = <T>(read: (element: HumanCastElement) => T) =>
+  page.locator('human-cast').evaluate(read as (element: Element) => T) as Promise<T>;
+
+/** @returns The middle of what is drawn of the next frame, as the page shows it over white. */
+const drawn = () =>
+  element(
+    ({ shadowRoot }) =>
+      new Promise<number[]>((resolve) => {
+        shadowRoot?.querySelector('video')?.requestVideoFrameCallback(() => {
+          const copy = Object.assign(document.createElement('canvas'), { width: 320, height: 120 });
+          const context = copy.getContext('2d') as CanvasRenderingContext2D;
+          context.fillStyle = '#fff';
+          context.fillRect(0, 0, 320, 120);
+          context.drawImage(shadowRoot.querySelector('canvas') as HTMLCanvasElement, 0, 0);
+          resolve([...context.getImageData(160, 60, 1, 1).data].slice(0, 3));
+        });
+      }),
+  );
+const near = (seen: readonly number[], right: readonly number[]) =>
+  right.every((value, i) => Math.abs(value - (seen[i] ?? 0)) < 12);
+/** Half of white behind, plus the premultiplied color. */
+const RIGHT = [100 + 127, 127, 127];
+
+/** The tests depend on their order. */
+describe('a transparent avatar in Chromium', () => {
+  it('is drawn as premultiplied color over the page, in half the height of its video', async () => {
+    await page.waitForFunction(() => document.querySelector('human-cast')?.matches(':state(playing)'));
+    await expect.poll(async () => near(await drawn(), RIGHT)).toBe(true);
+    expect(
+      await element(({ videoWidth, videoHeight, clientHeight }) => [videoWidth, videoHeight, clientHeight]),
+    ).toEqual([320, 120, 120]);
+    expect(requested.filter((path) => path.includes('poster'))).toEqual([]);
+    expect(await page.getByRole('button', { name: 'Mini player' }).count()).toBe(0);
+    expect(await element((cast) => getComputedStyle(cast).backgroundColor)).toBe('rgba(0, 0, 0, 0)');
+  });
+
+  it('is drawn again after its WebGL context was lost', async () => {
+    await element(({ shadowRoot }) => {
+      const gl = shadowRoot?.querySelector('canvas')?.getContext('webgl2');
+      const loss = gl?.getExtension('WEBGL_lose_context');
+      loss?.loseContext();
+      return new Promise((resolve) =>
+        setTimeout(() => {
+          loss?.restoreContext();
+          resolve(true);
+        }, 100),
+      );
+    });
+    await expect.poll(async () => near(await drawn(), RIGHT)).toBe(true);
+  });
+
+  it('leaves nothing behind when its session ends', async () => {
+    await element((cast) => cast.remove());
+    await page.evaluate(() => document.body.append(document.createElement('p')));
+    signaling.matte = undefined;
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('human-cast')?.matches(':state(playing)'));
+    expect(await element(({ shadowRoot }) => shadowRoot?.querySelector('canvas'))).toBe(null);
+    expect(await element(({ videoHeight }) => videoHeight)).toBe(240);
+  });
+});

@@ -1,0 +1,190 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import {
+  launchChromium,
+  launchFirefox,
+  makeTransparentClip,
+  ownAddress,
+  Producer,
+  type Stack,
+  startStack,
+  type TestChromium,
+  type TestFirefox,
+  transparentFrame,
+  waitFor,
+} from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const SIZE = { width: 320, height: 180 };
+
+/** A page of another origin, as its author writes it. */
+const pageOf = (humancast: string, { id, token }: { id: string; token: string }) => `<!doctype html>
+<title>Someone without a background</title>
+<script type="module" src="${humancast}/element.js"></script>
+<style>human-cast { width: ${SIZE.width}px }</style>
+<human-cast src="${humancast}" session="${id}" token="${token}" transparent></human-cast>
+`;
+
+/** Reads what was drawn of the next frame, RGBA and not premultiplied. A canvas may be empty after it was composited. */
+const DRAWN = `new Promise((resolve) => {
+  const { shadowRoot } = document.querySelector('human-cast');
+  shadowRoot.querySelector('video').requestVideoFrameCallback(() => {
+    const copy = Object.assign(document.createElement('canvas'), ${JSON.stringify(SIZE)});
+    const context = copy.getContext('2d');
+    context.drawImage(shadowRoot.querySelector('canvas'), 0, 0);
+    const { data } = context.getImageData(0, 0, copy.width, copy.height);
+    resolve(btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join('')));
+  });
+})`;
+
+/** What both browsers offer for a test. */
+interface AnyPage {
+  addInitScript(script: string): Promise<unknown>;
+  goto(url: string): Promise<unknown>;
+  evaluate<T>(expression: string): Promise<T>;
+  close(): Promise<void>;
+}
+
+describe('a transparent avatar', () => {
+  let stack: Stack;
+  let producer: Producer;
+  let chromium: TestChromium;
+  let firefox: TestFirefox;
+  let server: Server;
+  let page = '';
+  let origin: string;
+
+  beforeAll(async () => {
+    server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(page));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const env = { ALLOWED_ORIGINS: origin, RENDITIONS: 'vp8:vp8:320x180:3000k' };
+    stack = await startStack({ senders: 1, mediaAddress: ownAddress(), env });
+    producer = new Producer(stack);
+    await producer.json('PUT', `${stack.loaderUrl}/v1/avatars/hair`, { alpha: 'stack' });
+    makeTransparentClip(join(stack.mediaDir, 'hair/idle/hair.mov'), { ...SIZE, seconds: 2 });
+    [chromium, firefox] = await Promise.all([launchChromium(), launchFirefox()]);
+    await producer.idleLoaded('hair');
+  });
+
+  afterAll(async () => {
+    await chromium?.close();
+    await firefox?.close();
+    server?.close();
+    await stack?.stop();
+  });
+
+  async function play(viewer: AnyPage): Promise<Buffer> {
+    page = pageOf(stack.signalingUrl, await producer.createSession('hair'));
+    await viewer.goto(origin);
+    await waitFor(
+      'video plays',
+      () => viewer.evaluate<string>(`document.querySelector('human-cast').state`),
+      (state) => state === 'playing',
+    );
+    const { width, height } = SIZE;
+    const size = `(({ videoWidth, videoHeight, clientHeight }) => [videoWidth, videoHeight, clientHeight])`;
+    expect(await viewer.evaluate(`${size}(document.querySelector('human-cast'))`)).toEqual([width, height, height]);
+    return Buffer.from(await viewer.evaluate<string>(DRAWN), 'base64');
+  }
+
+  it.for(['Chromium with WebGL', 'Chromium without WebGL', 'Firefox without WebGL'])(
+    'is drawn on a page of another origin with the opacity and the colors of its source in %s',
+    async (name, { annotate }) => {
+      const viewer: AnyPage = name.startsWith('Firefox') ? await firefox.newPage() : await chromium.context.newPage();
+      // Headless browsers have no GPU, and WebGL would be rejected where it is slow.
+      await viewer.addInitScript(`{
+        const { getContext } = HTMLCanvasElement.prototype;
+        HTMLCanvasElement.prototype.getContext = function (kind, options) {
+          if (kind !== 'webgl2') return getContext.call(this, kind, options);
+          return ${name.includes('with WebGL')} ? getContext.call(this, kind) : null;
+        };
+      }`);
+      const drawn = await play(viewer);
+      const webgl = `document.querySelector('human-cast').shadowRoot.querySelector('canvas').getContext('webgl2') !== null`;
+      expect(await viewer.evaluate(webgl)).toBe(name.includes('with WebGL'));
+      const source = transparentFrame(SIZE);
+      const errors = { alpha: [] as number[], color: [] as number[] };
+      for (let i = 0; i < source.length; i += 4) {
+        const [right = 0, seen = 0] = [source[i + 3], drawn[i + 3]];
+        errors.alpha.push(Math.abs(seen - right));
+        for (let c = i; c < i + 3; c++)
+          errors.color.push(Math.abs((drawn[c] ?? 0) * seen - (source[c] ?? 0) * right) / 255);
+      }
+      const [alpha, color] = [statisticsOf(errors.alpha), statisticsOf(errors.color)];
+      await annotate(
+        `of 255: alpha ${alpha.mean.toFixed(2)} (max ${alpha.max}), color ${color.mean.toFixed(2)} (max ${color.max.toFixed(0)})`,
+      );
+      expect(alpha.mean).toBeLessThan(1.5);
+      expect(alpha.max).toBeLessThan(60);
+      expect(color.mean).toBeLessThan(3);
+      expect(await viewer.evaluate(`getComputedStyle(document.querySelector('human-cast')).backgroundColor`)).toBe(
+        'rgba(0, 0, 0, 0)',
+      );
+      await viewer.close();
+    },
+  );
+
+  it('is not drawn while its tab is hidden, and plays on in the same connection when it is shown', async ({
+    annotate,
+  }) => {
+    const viewer = await firefox.newPage();
+    await viewer.addInitScript(`
+      const { putImageData } = CanvasRenderingContext2D.prototype;
+      window.draws = 0;
+      CanvasRenderingContext2D.prototype.putImageData = function (...parameters) {
+        window.draws++;
+        return putImageData.apply(this, parameters);
+      };
+      const Native = window.RTCPeerConnection;
+      window.connections = 0;
+      window.RTCPeerConnection = class extends Native {
+        constructor(...options) { super(...options); window.connections++; }
+      };`);
+    await play(viewer);
+    const read = <T>(expression: string) => viewer.evaluate<T>(expression);
+    const connections = await read<number>('window.connections');
+    const inFront = await firefox.newPage();
+    await waitFor(
+      'the tab is hidden',
+      () => read<string>('document.visibilityState'),
+      (state) => state === 'hidden',
+    );
+    const before = await read<number>('window.draws');
+    await read('new Promise((resolve) => setTimeout(() => resolve(true), 2000))');
+    // One frame may have been on its way.
+    expect((await read<number>('window.draws')) - before).toBeLessThanOrEqual(1);
+    await inFront.close();
+    const shownMs = performance.now();
+    await waitFor(
+      'it is drawn again',
+      () => read<number>('window.draws'),
+      (draws) => draws > before + 3,
+    );
+    await annotate(`drawn ${Math.round(performance.now() - shownMs)} ms after the tab was shown`);
+    expect(await read<string>(`document.querySelector('human-cast').state`)).toBe('playing');
+    expect(await read<number>('window.connections')).toBe(connections);
+    await viewer.close();
+  });
+
+  it('has a poster without its matte, and is rejected by WHEP, whose players would show both', async () => {
+    const poster = await producer.request('GET', producer.signaling('/v1/avatars/hair/poster'));
+    const webp = Buffer.from(await poster.arrayBuffer());
+    // RFC 6386 §9.1: after the RIFF headers, the frame tag and the start code.
+    expect([webp.readUInt16LE(26), webp.readUInt16LE(28)]).toEqual([SIZE.width, SIZE.height]);
+    const offer = await fetch(producer.signaling('/whep/hair'), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${stack.apiKey}`, 'content-type': 'application/sdp' },
+      body: 'v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef012345\r\n',
+    });
+    expect([offer.status, ((await offer.json()) as { code: string }).code]).toEqual([406, 'transparent_avatar']);
+  });
+});
+
+function statisticsOf(errors: readonly number[]): { mean: number; max: number } {
+  return {
+    mean: errors.reduce((sum, error) => sum + error, 0) / errors.length,
+    max: errors.reduce((a, b) => Math.max(a, b)),
+  };
+}
