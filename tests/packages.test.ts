@@ -38,9 +38,9 @@ describe('published packages', () => {
     await run('npm', ['pack', ...workspaces, '--pack-destination', folder], ROOT);
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
     const archives = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-    const types = `@types/node@${read('node_modules/@types/node/package.json').version}`;
+    const types = [`@types/node@${read('node_modules/@types/node/package.json').version}`, '@types/react@19.3.3'];
     const options = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-    await run('npm', ['install', ...options, types, ...archives.map((name) => `./${name}`)], folder);
+    await run('npm', ['install', ...options, ...types, ...archives.map((name) => `./${name}`)], folder);
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -110,6 +110,20 @@ document.body.append(cast);
     expect(await typeErrors('element.ts', page, browser)).toBe('');
     const wrong = page.replace('cast.session =', 'cast.sesion =');
     expect(await typeErrors('wrong-element.ts', wrong, browser)).toContain('TS2551');
+  });
+
+  it('compile the React component', async () => {
+    const component = readFileSync(join(ROOT, 'examples/page/human-cast.tsx'), 'utf8');
+    const react = {
+      module: 'preserve',
+      moduleResolution: 'bundler',
+      jsx: 'react-jsx',
+      lib: ['es2024', 'dom', 'dom.iterable'],
+      types: [],
+    };
+    expect(await typeErrors('human-cast.tsx', component, react)).toBe('');
+    const wrong = component.replace('element.controls =', 'element.control =');
+    expect(await typeErrors('wrong-react.tsx', wrong, react)).toContain('TS2551');
   });
 
   it('load every export in Node.js, with types for both module resolutions', async () => {
