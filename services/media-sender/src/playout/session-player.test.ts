@@ -494,17 +494,3 @@ describe('SessionPlayer', () => {
     expect(rig.scheduler.size).toBe(0);
   });
 });
-
-describe('Stagger', () => {
-  it('spreads sessions that start together over the 20 ms of a packet', () => {
-    const stagger = new Stagger();
-    const taken = Array.from({ length: 40 }, (_, i) => stagger.take(1000 + 3.7 * i));
-    const counts = new Map<number, number>();
-    for (const { phase, delayMs } of taken) {
-      counts.set(phase, (counts.get(phase) ?? 0) + 1);
-      expect(delayMs).toBeLessThanOrEqual(9);
-    }
-    expect(counts.size).toBe(20);
-    expect(Math.max(...counts.values())).toBeLessThanOrEqual(3);
-  });
-});
