@@ -98,13 +98,24 @@ export class SegmentClip implements Clip {
    */
   #videoAvailability(fromSamples: number, toSamples: number): Availability {
     const [firstGop, endGop] = this.#gopRange(fromSamples, toSamples);
-    const answers = this.#watched().map(({ id }) => {
-      const slots = this.#gops.get(id) ?? [];
-      let answer: Availability = 'ready';
-      for (let i = firstGop; i < endGop; i++) answer = worse(answer, slots[i]);
-      return answer;
-    });
-    return answers.includes('ready') || answers.length === 0 ? 'ready' : answers.includes('late') ? 'late' : 'gone';
+    let best: Availability | undefined;
+    for (const codec of this.#options.codecs) {
+      const rungs = this.rungs(codec);
+      for (let rung = 0; rung < rungs.length; rung++) {
+        if (!this.#isWatched(codec, rung)) continue;
+        const answer = this.#gopsAvailable((rungs[rung] as Rendition).id, firstGop, endGop);
+        if (answer === 'ready') return answer;
+        best = best === 'late' ? best : answer;
+      }
+    }
+    return best ?? 'ready';
+  }
+
+  #gopsAvailable(rendition: string, firstGop: number, endGop: number): Availability {
+    const slots = this.#gops.get(rendition);
+    let answer: Availability = 'ready';
+    for (let i = firstGop; i < endGop; i++) answer = worse(answer, slots?.[i]);
+    return answer;
   }
 
   readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void {
@@ -158,12 +169,10 @@ export class SegmentClip implements Clip {
     // The GOP before is kept, because keyframe requests are answered from its keyframe.
     const [firstGop, endGop] = this.#gopRange(positionSamples, ahead);
     const [firstChunk, endChunk] = this.#chunks(positionSamples, ahead);
-    for (const rendition of this.#watched()) {
-      const slots = this.#gops.get(rendition.id) ?? [];
-      for (let i = Math.max(firstGop - 1, 0); i < endGop; i++) {
-        if (slots[i] === undefined)
-          this.#fetch(slots, i, `${rendition.id}/${i}`, () => this.#options.cache.gop(this.segment, rendition, i));
-      }
+    for (const codec of this.#options.codecs) {
+      this.rungs(codec).forEach((rendition, rung) => {
+        if (this.#isWatched(codec, rung)) this.#fetchGops(rendition, Math.max(firstGop - 1, 0), endGop);
+      });
     }
     for (let i = firstChunk; i < endChunk; i++) {
       if (this.#pcm[i] === undefined)
@@ -231,13 +240,18 @@ export class SegmentClip implements Clip {
     }
   }
 
-  /** @returns The renditions to read: those that are sent or about to be, of each codec with viewers. */
-  #watched(): Rendition[] {
-    const { codecs, demand } = this.#options;
-    return [...codecs].flatMap((codec) => {
-      const rungs = this.rungs(codec);
-      return rungs.filter((_, rung) => (demand ? demand.has(codec, rung, rungs.length) : rung === 0));
-    });
+  /** @returns Whether a rendition is to be read: one that is sent or about to be, of a codec with viewers. */
+  #isWatched(codec: Codec, rung: number): boolean {
+    const { demand } = this.#options;
+    return demand ? demand.has(codec, rung, this.rungs(codec).length) : rung === 0;
+  }
+
+  #fetchGops(rendition: Rendition, from: number, to: number): void {
+    const slots = this.#gops.get(rendition.id) ?? [];
+    for (let i = from; i < to; i++) {
+      if (slots[i] === undefined)
+        this.#fetch(slots, i, `${rendition.id}/${i}`, () => this.#options.cache.gop(this.segment, rendition, i));
+    }
   }
 
   /** @returns The stored PCM chunks of a stretch; audio may end before video. */
