@@ -14,6 +14,7 @@ export type TurnTransport = 'udp' | 'tcp' | 'tls';
 
 export interface TestTurn {
   readonly port: number;
+  readonly pid: number;
   /** `turn:` URL over UDP or TCP, `turns:` over TLS. */
   url(transport?: TurnTransport): string;
   /** The secret that signs ephemeral credentials. */
@@ -29,17 +30,22 @@ export interface TestTurn {
 
 const CONFIGURATION = join(dirname(fileURLToPath(import.meta.url)), '../../../infra/turn/turnserver.conf');
 
-/**
- * Starts a coturn with the project's configuration, on one address of this machine for listening, relays and peers.
- * @param options.address default 127.0.0.1, which Firefox rejects
- * @param options.tls whether it also listens for TLS, with a self-signed certificate. Default false.
- */
-export async function startTurn(
-  options: { address?: string | undefined; tls?: boolean | undefined } = {},
-): Promise<TestTurn> {
-  const { address = '127.0.0.1', tls = false } = options;
+export interface TurnTestOptions {
+  /** Address of this machine for listening and relays. Default: 127.0.0.1, which Firefox rejects. */
+  readonly address?: string | undefined;
+  /** Address of the peers. Default: the same. */
+  readonly peerAddress?: string;
+  /** Whether it also listens for TLS, with a self-signed certificate. Default: false. */
+  readonly tls?: boolean | undefined;
+  /** Default: a new one. */
+  readonly secret?: string;
+}
+
+/** Starts a coturn with the project's configuration. */
+export async function startTurn(options: TurnTestOptions = {}): Promise<TestTurn> {
+  const { address = '127.0.0.1', peerAddress = address, tls = false } = options;
   const [port, tlsPort] = [await freePort(), await freePort()];
-  const secret = randomBytes(16).toString('hex');
+  const { secret = randomBytes(16).toString('hex') } = options;
   const dir = mkdtempSync(join(tmpdir(), 'humancast-turn-'));
   const file = join(dir, 'turnserver.conf');
   // The settings that scripts/lib/stack.mjs adds for a single machine.
@@ -49,7 +55,7 @@ export async function startTurn(
     `relay-ip=${address}`,
     ...(tls ? [`tls-listening-port=${tlsPort}`, ...selfSigned(dir, address)] : ['no-tls']),
     ...(address.startsWith('127.') ? ['allow-loopback-peers'] : []),
-    `allowed-peer-ip=${address}`,
+    `allowed-peer-ip=${peerAddress}`,
     `static-auth-secret=${secret}`,
     `userdb=${join(dir, 'turn.db')}`,
     `pidfile=${join(dir, 'turn.pid')}`,
@@ -71,6 +77,9 @@ export async function startTurn(
       : `turn:${address}:${port}?transport=${transport}`;
   return {
     port,
+    get pid() {
+      return child.pid ?? -1;
+    },
     secret,
     url,
     iceServer: (transport) => ({ urls: [url(transport)], ...credentials(secret) }),

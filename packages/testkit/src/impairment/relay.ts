@@ -23,6 +23,8 @@ interface ImpairmentOptions {
   /** One line, see {@link parseProfile}. */
   readonly profile: string;
   readonly seed?: number;
+  /** Called for each datagram on its way to a viewer, before it may be lost. */
+  readonly onDown?: (data: Buffer) => void;
 }
 
 /** Relays between viewers and a server on the same address. */
@@ -112,6 +114,7 @@ export async function startUdpImpairment(options: ImpairmentOptions): Promise<Im
     if (known || backs.size >= MAX_CLIENTS) return known;
     const back = createSocket('udp4');
     back.on('message', (data) => {
+      options.onDown?.(data);
       if (!stranded.has(client)) impairer.carry('down', data.length, () => send(front, data, port, address));
     });
     backs.set(client, back);

@@ -28,6 +28,8 @@ export interface MediaLinkOptions {
 export class MediaLink {
   readonly connection: string;
   readonly epoch: number;
+  /** URL of the TURN server, if it was given one. */
+  readonly relay: string | undefined;
   readonly tracks = { audio: new TrackCheck('audio'), video: new TrackCheck('video') };
   readonly reports = { audio: new ReportLine('audio'), video: new ReportLine('video') };
   readonly openedMs = performance.now();
@@ -44,6 +46,7 @@ export class MediaLink {
   constructor(options: MediaLinkOptions) {
     this.connection = options.connection;
     this.epoch = options.epoch;
+    this.relay = options.iceServers[0]?.urls[0];
     this.#options = options;
     this.#offer = readOffer(options.sdp);
   }

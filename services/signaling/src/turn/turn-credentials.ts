@@ -31,12 +31,13 @@ export class TurnCredentials {
   }
 
   /**
-   * @param holder Name of the user in coturn's log: a viewer, which always gets the same server.
+   * @param holder Name of the user in coturn's log: a viewer, which always gets the same server,
+   * @param failures unless this many of its connections have failed.
    * @returns An empty list if there is no TURN server.
    */
-  issue(holder: string): IceServer[] {
+  issue(holder: string, failures = 0): IceServer[] {
     const { secret, ttlSeconds } = this.#options;
-    const urls = serverOf(holder, this.#servers);
+    const urls = serverOf(holder, this.#servers, failures);
     if (!urls) return [];
     const username = `${Math.floor(this.#nowMs() / 1000) + ttlSeconds}:${holder}`;
     const credential = createHmac('sha1', secret).update(username).digest('base64');

@@ -25,6 +25,10 @@ describe('turnServers', () => {
     expect(turnServers(loopback, local)).toEqual([[...loopback, ...local]]);
   });
 
+  it('keeps servers on several loopback addresses apart without local URLs', () => {
+    expect(turnServers(['turn:127.0.0.1:3478', 'turn:127.0.0.2:3478'], [])).toHaveLength(2);
+  });
+
   it('omits the local URLs if any URL is not on loopback', () => {
     expect(turnServers([...loopback, 'turn:turn.example'], local).flat()).not.toContain(local[0]);
     expect(turnServers(['turn:127.example'], local)).toEqual([['turn:127.example']]);
@@ -55,6 +59,26 @@ describe('serverOf', () => {
     for (const viewer of viewers) {
       const before = serverOf(viewer, servers);
       if (before !== gone) expect(serverOf(viewer, left)).toBe(before);
+    }
+  });
+
+  it('returns another server after each failure, until all have been tried', () => {
+    const servers = fleet(4);
+    for (const viewer of viewers.slice(0, 100)) {
+      const tried = [0, 1, 2, 3].map((failures) => serverOf(viewer, servers, failures));
+      expect(new Set(tried)).toEqual(new Set(servers));
+      expect(serverOf(viewer, servers, 4)).toBe(tried[0]);
+    }
+  });
+
+  it('distributes the viewers of a failed server over the others', () => {
+    const [failed, ...others] = fleet(3);
+    const servers = failed ? [failed, ...others] : others;
+    const moved = viewers.filter((viewer) => serverOf(viewer, servers) === failed);
+    for (const server of others) {
+      const share = moved.filter((viewer) => serverOf(viewer, servers, 1) === server).length / moved.length;
+      expect(share).toBeGreaterThan(0.43);
+      expect(share).toBeLessThan(0.57);
     }
   });
 

@@ -20,27 +20,25 @@ export function groupByHost(urls: readonly string[]): TurnServer[] {
  */
 export function turnServers(urls: readonly string[], localUrls: readonly string[]): TurnServer[] {
   const [first, ...more] = urls;
-  if (first !== undefined && urls.every(isLoopback)) return [[first, ...more, ...localUrls]];
+  if (first !== undefined && localUrls.length > 0 && urls.every(isLoopback)) return [[first, ...more, ...localUrls]];
   return groupByHost(urls);
 }
 
 /**
+ * @param failures Number of the viewer's connections that have failed, each of which leads to the next server.
  * @returns A viewer's server: the same in every signaling process and after every restart, without stored state. If a
  * server is removed, only its viewers move (rendezvous hashing: Thaler & Ravishankar, 1998).
  */
-export function serverOf(viewer: string, servers: readonly TurnServer[]): TurnServer | undefined {
-  let best: TurnServer | undefined;
-  let highest = '';
-  for (const server of servers) {
-    const weight = createHash('sha256')
-      .update(`${hostOf(server[0])} ${viewer}`)
-      .digest('hex');
-    if (weight > highest) {
-      highest = weight;
-      best = server;
-    }
-  }
-  return best;
+export function serverOf(viewer: string, servers: readonly TurnServer[], failures = 0): TurnServer | undefined {
+  const weighted = servers.map((server) => ({ server, weight: weightOf(viewer, server) }));
+  weighted.sort((a, b) => (a.weight < b.weight ? 1 : -1));
+  return weighted[failures % servers.length]?.server;
+}
+
+function weightOf(viewer: string, [url]: TurnServer): string {
+  return createHash('sha256')
+    .update(`${hostOf(url)} ${viewer}`)
+    .digest('hex');
 }
 
 function isLoopback(url: string): boolean {

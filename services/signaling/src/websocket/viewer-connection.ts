@@ -55,6 +55,8 @@ export class ViewerConnection {
   /** The peer connection that the trace covers. */
   #offered: string | undefined;
   #waitsForOffer = false;
+  /** Peer connections that have failed: the relay may be the reason, so each moves the viewer to the next one. */
+  #failures = 0;
   /** The latest requested attempt. */
   #attempt = 1;
   /** Messages that arrived before `joined` was sent. */
@@ -123,7 +125,7 @@ export class ViewerConnection {
         this.#offered = connection;
         this.#remember(connection, sender);
         // The credentials sent with `joined` may have expired: a viewer may watch for days.
-        const iceServers = this.#parts.turn.issue(this.viewer);
+        const iceServers = this.#parts.turn.issue(this.viewer, this.#failures);
         const renewed = iceServers.length > 0 && { iceServers };
         this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }), ...renewed });
         return;
@@ -180,6 +182,7 @@ export class ViewerConnection {
   async reconnect(): Promise<void> {
     const { session, viewer } = this;
     if (!this.#reconnects.take()) throw new HumancastError('rate_limited', 'too many new connections; wait a little');
+    this.#failures++;
     this.#trace.over('reconnect');
     this.#trace = new JoinTrace(this.#parts.tracer, 'reconnect', { session, viewer });
     await this.requestOffer();
