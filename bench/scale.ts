@@ -1,15 +1,18 @@
 /**
- * Measures how many sessions a media-sender can host and what each costs, compared with one encoder per viewer, the usual
- * design.
+ * Measures how many sessions, or viewers of one session, a media-sender can serve and what each costs, compared with one
+ * encoder per viewer, the usual design.
  *
- *     npm run build && node bench/scale.ts [--steps 1,5,20,60,70,80,90,100] [--seconds 10] [--senders 1,2,3] [--json FILE]
+ *     npm run build && node bench/scale.ts [--steps 1,20,60,100,150,200,250] [--seconds 10] [--senders 1,2,3]
+ *         [--broadcast 100,200,400,800] [--relayed 20] [--profile FOLDER] [--json FILE]
  *
- * 720p30 at 1.5 Mb/s with audio, one viewer per session, directly over UDP on loopback. The media-sender has its own core;
- * headless viewers (ICE, DTLS, RTP headers) and everything else use the others. CPU is the kernel's count for the process;
- * every session speaks all the time, so two thirds of it are Opus encoding. Lateness is the sender's own histogram of how
- * long after its deadline each packet was sent, over the measured time only. Memory is the growth of the process per
- * session. Takes about 6 minutes; exits with 1 if an aim is missed. Several media-senders share the cores with everything
- * else, so their figures are not judged.
+ * 720p30 at 1.5 Mb/s with audio, directly over UDP on loopback; one viewer per session, then as many viewers of one session as
+ * `--broadcast` names, and `--relayed` sessions whose viewers are behind coturn. The media-sender has its own core; headless viewers (ICE, DTLS, RTP headers) and everything else use the
+ * others. CPU is the kernel's count for the process; every session speaks all the time. Lateness is the sender's own histogram of
+ * how long after its deadline each packet was sent, over the measured time only. Memory is the growth of the process per session.
+ * If the viewers' process takes a whole core, it is the limit, and lost packets are its own. Takes about 8 minutes; exits with 1
+ * if an aim is missed. Several media-senders share the cores with everything else, so their figures are not judged.
+ *
+ * `--profile` writes a CPU profile of each media-sender, which makes it slower.
  */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,20 +26,28 @@ import { z } from 'zod';
 import { type Figure, reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 import { allCores, cpuSeconds, pin } from './lib/processes.ts';
-import { type Buckets, countedBetween, quantile, readHistogram, sumOf } from './lib/prometheus.ts';
+import { type Buckets, countedBetween, quantile, readHistogram, readSum, sumOf } from './lib/prometheus.ts';
 import { openScene, type Scene, temporaryFolder } from './lib/scene.ts';
 import { summarize } from './lib/viewer-summary.ts';
 
 const LATENESS_LIMIT_MS = 10;
-const AIM_SESSIONS = 60;
+/** Longest lateness of one packet in a thousand, ms, up to `TAIL_SESSIONS`. */
+const TAIL_LIMIT_MS = 20;
+const TAIL_SESSIONS = 60;
+const AIM_SESSIONS = 250;
+const AIM_VIEWERS = 800;
+/** Above this share of its core, a single media-sender can serve no more. */
+const SATURATED_PERCENT = 95;
 const SETTLE_MS = 4000;
-const JOIN_INTERVAL_MS = 60;
+const JOIN_INTERVAL_MS = 30;
 const ENCODED_SECONDS = 5;
-/** Session limit above every step, so that the core is the limit. */
-const CAPACITY = 400;
+/** Limit of sessions and viewers above every step, so that the core is the limit. */
+const CAPACITY = 1000;
 /** Minimum number of sessions for which memory per session is judged: a heap grows in steps. */
 const MEMORY_FROM_SESSIONS = 20;
+const MEMORY_LIMIT_MB = 0.3;
 const LATENESS = 'humancast_sender_lateness_seconds';
+const GC = 'nodejs_gc_duration_seconds';
 
 const statusSchema = z.object({ playing: z.int(), packets: z.int(), lost: z.int(), badTimestamps: z.int() });
 type Status = z.infer<typeof statusSchema>;
@@ -75,11 +86,19 @@ function runViewers(): void {
 }
 
 interface Step {
+  /** Number of sessions with a viewer each, or of viewers of one session. */
   readonly sessions: number;
   readonly playing: number;
   readonly corePercent: number;
   readonly cpuMicrosPerPacket: number;
   readonly latenessP99Ms: number;
+  readonly latenessP999Ms: number;
+  /** Time in garbage collection, of a core. */
+  readonly gcPercent: number;
+  /** CPU of coturn for each packet, if viewers are behind it. */
+  readonly relayMicrosPerPacket: number | undefined;
+  /** CPU of the viewers' process, of a core. */
+  readonly viewersPercent: number;
   /** Growth per session since the first step; for the first step, including code and media that all sessions share. */
   readonly memoryMbPerSession: number;
   readonly first: boolean;
@@ -93,6 +112,13 @@ async function readLateness(senders: readonly StackProcess[]): Promise<Buckets> 
   return sumOf(...(await Promise.all(read)));
 }
 
+/** @returns the time that all senders have spent in garbage collection, s. */
+async function readGcSeconds(senders: readonly StackProcess[]): Promise<number> {
+  const kinds = ['major', 'minor', 'incremental', 'weakcb'].map((kind) => `kind="${kind}"`);
+  const read = senders.flatMap(({ metricsUrl }) => kinds.map((kind) => readSum(metricsUrl, GC, kind)));
+  return (await Promise.all(read)).reduce((total, { sum }) => total + sum, 0);
+}
+
 function residentMb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
@@ -104,9 +130,13 @@ class ScaleRun {
   /** Sessions and memory before the first step, then after it. */
   #base: { readonly sessions: number; readonly mb: number };
   #sessions = 0;
+  /** The session of all viewers, if there is one. */
+  #shared: { readonly id: string; readonly token: string } | undefined;
+  readonly #isShared: boolean;
 
-  constructor(scene: Scene, viewers: ViewerProcess) {
+  constructor(scene: Scene, viewers: ViewerProcess, isShared: boolean) {
     this.#scene = scene;
+    this.#isShared = isShared;
     this.#viewers = viewers;
     this.#senders = scene.stack.processes.filter(({ name }) => name === 'media-sender');
     this.#base = { sessions: 0, mb: this.#residentMb() };
@@ -115,29 +145,41 @@ class ScaleRun {
   async measure(sessions: number, seconds: number): Promise<Step> {
     const { stack, producer } = this.#scene;
     for (; this.#sessions < sessions; this.#sessions++) {
-      const { id, token } = await producer.createSession('bench');
+      const { id, token } = this.#shared ?? (await producer.createSession('bench'));
+      if (this.#isShared) this.#shared = { id, token };
       this.#viewers.join(stack.signalingUrls, id, token);
       await sleep(JOIN_INTERVAL_MS);
     }
     await sleep(SETTLE_MS);
-    const [before, buckets, cpu, startedMs] = [
+    const [before, buckets, gc] = [
       await this.#viewers.status(),
       await readLateness(this.#senders),
-      this.#cpuSeconds(),
-      performance.now(),
+      await readGcSeconds(this.#senders),
     ];
+    const relayPid = stack.turn?.pid;
+    const relayCpu = () => (relayPid === undefined ? Number.NaN : cpuSeconds(relayPid));
+    const [cpu, viewersCpu, relayBefore] = [this.#cpuSeconds(), cpuSeconds(this.#viewers.pid), relayCpu()];
+    const startedMs = performance.now();
     await sleep(seconds * 1000);
     const [usedSeconds, wallSeconds] = [this.#cpuSeconds() - cpu, (performance.now() - startedMs) / 1000];
+    const viewersSeconds = cpuSeconds(this.#viewers.pid) - viewersCpu;
+    const relaySeconds = relayCpu() - relayBefore;
     const { sessions: fewer, mb } = this.#base;
     const memoryMbPerSession = (this.#residentMb() - mb) / (sessions - fewer);
     if (fewer === 0) this.#base = { sessions, mb: this.#residentMb() };
     const [after, bucketsAfter] = [await this.#viewers.status(), await readLateness(this.#senders)];
+    const lateness = countedBetween(buckets, bucketsAfter);
     return {
       sessions,
       playing: after.playing,
       corePercent: (100 * usedSeconds) / wallSeconds,
       cpuMicrosPerPacket: (1e6 * usedSeconds) / (after.packets - before.packets),
-      latenessP99Ms: 1000 * quantile(countedBetween(buckets, bucketsAfter), 0.99),
+      latenessP99Ms: 1000 * quantile(lateness, 0.99),
+      latenessP999Ms: 1000 * quantile(lateness, 0.999),
+      gcPercent: (100 * ((await readGcSeconds(this.#senders)) - gc)) / wallSeconds,
+      viewersPercent: (100 * viewersSeconds) / wallSeconds,
+      relayMicrosPerPacket:
+        relayPid === undefined ? undefined : (1e6 * relaySeconds) / (after.packets - before.packets),
       memoryMbPerSession,
       first: fewer === 0,
       lost: after.lost - before.lost,
@@ -155,17 +197,25 @@ class ScaleRun {
 
 /** Runs the steps on a number of media-senders, until one cannot keep up. */
 async function measureSteps(
-  mediaDir: string,
+  { mediaDir, seconds, profile }: { mediaDir: string; seconds: number; profile: string | undefined },
   senders: number,
   steps: readonly number[],
-  seconds: number,
+  { isShared = false, isRelayed = false } = {},
 ): Promise<Step[]> {
+  const env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` };
   return withCleanup(async (cleanup) => {
     const scene = await openScene(cleanup, {
       senders,
-      turn: false,
+      turn: isRelayed,
       mediaDir,
-      env: { MAX_SESSIONS: String(CAPACITY), ...LOAD_ENV },
+      env: {
+        MAX_SESSIONS: String(CAPACITY),
+        MAX_VIEWERS: String(CAPACITY),
+        HOST_VIEWERS: String(CAPACITY),
+        VIEWERS_PER_SESSION: String(CAPACITY),
+        ...LOAD_ENV,
+      },
+      place: async ({ name }) => (profile !== undefined && name === 'media-sender' ? { env } : {}),
     });
     const viewers = new ViewerProcess(cleanup);
     const [first, ...others] = allCores();
@@ -173,17 +223,18 @@ async function measureSteps(
       pin(scene.senderPid, [first]);
       for (const { pid, name } of scene.stack.processes) if (name !== 'media-sender') pin(pid, others);
       pin(viewers.pid, others);
+      if (scene.stack.turn) pin(scene.stack.turn.pid, others);
     }
     // Wait until the idle clip is loaded.
     await scene.producer.endSession((await scene.producer.createSession('bench')).id);
     await sleep(1000);
-    const run = new ScaleRun(scene, viewers);
+    const run = new ScaleRun(scene, viewers, isShared);
     const results: Step[] = [];
     for (const sessions of steps) {
       const step = await run.measure(sessions, seconds);
       results.push(step);
-      process.stderr.write(`${senders} senders, ${stepLine(step)}\n`);
-      if (!keepsUp(step) && sessions >= AIM_SESSIONS) break;
+      process.stderr.write(`${senders} senders, ${stepLine(step, isShared)}\n`);
+      if (step.playing < sessions || step.corePercent > SATURATED_PERCENT) break;
     }
     return results;
   });
@@ -193,18 +244,18 @@ function keepsUp({ sessions, playing, latenessP99Ms }: Step): boolean {
   return playing === sessions && latenessP99Ms <= LATENESS_LIMIT_MS;
 }
 
-function stepLine({
-  sessions,
-  playing,
-  corePercent,
-  cpuMicrosPerPacket,
-  latenessP99Ms,
-  memoryMbPerSession,
-}: Step): string {
+function stepLine(step: Step, isShared: boolean): string {
+  const { sessions, playing, corePercent, cpuMicrosPerPacket, latenessP99Ms, latenessP999Ms, memoryMbPerSession } =
+    step;
   return (
-    `${sessions} sessions (${playing} play): ${corePercent.toFixed(0)} % of a core, ${cpuMicrosPerPacket.toFixed(1)} µs per packet,  ` +
-    `p99 of lateness ${latenessP99Ms.toFixed(1)} ms, ${memoryMbPerSession.toFixed(1)} MB per session`
+    `${sessions} ${nounOf(isShared)} (${playing} play): ${corePercent.toFixed(0)} % of a core, ` +
+    `${cpuMicrosPerPacket.toFixed(1)} µs per packet, lateness p99 ${latenessP99Ms.toFixed(1)}, p99.9 ${latenessP999Ms.toFixed(1)} ms, ` +
+    `${memoryMbPerSession.toFixed(1)} MB each, GC ${step.gcPercent.toFixed(1)} %, viewers' process ${step.viewersPercent.toFixed(0)} %`
   );
+}
+
+function nounOf(isShared: boolean): string {
+  return isShared ? 'viewers of one session' : 'sessions';
 }
 
 /** @returns the number of viewers per core with an encoder each: libvpx on frames in memory, at full speed. */
@@ -261,29 +312,45 @@ function childCpuSeconds(): number {
 }
 
 /** @param alone whether the media-sender had its own core. */
-function stepFigures(group: string, step: Step, alone: boolean): Figure[] {
-  const name = `${step.sessions} sessions`;
+function stepFigures(group: string, step: Step, alone: boolean, isShared = false): Figure[] {
   const { sessions, first } = step;
+  const name = `${sessions} ${nounOf(isShared)}`;
+  const isAimed = alone && sessions <= (isShared ? AIM_VIEWERS : AIM_SESSIONS);
+  const ms = { group, unit: 'ms' };
   return [
     {
-      group,
+      ...ms,
       name: `${name}: lateness, p99`,
       value: step.latenessP99Ms,
-      unit: 'ms',
-      ...(alone && sessions <= AIM_SESSIONS && { aim: { atMost: LATENESS_LIMIT_MS } }),
+      ...(isAimed && { aim: { atMost: LATENESS_LIMIT_MS } }),
+    },
+    {
+      ...ms,
+      name: `${name}: lateness, p99.9`,
+      value: step.latenessP999Ms,
+      ...(alone && !isShared && sessions <= TAIL_SESSIONS && { aim: { atMost: TAIL_LIMIT_MS } }),
     },
     { group, name: `${name}: CPU of a core`, value: step.corePercent, unit: '%' },
     { group, name: `${name}: CPU per packet`, value: step.cpuMicrosPerPacket, unit: 'µs', note: `${step.lost} lost` },
+    { group, name: `${name}: garbage collection, of a core`, value: step.gcPercent, unit: '%' },
+    { group, name: `${name}: CPU of the viewers' process`, value: step.viewersPercent, unit: '%' },
     first
       ? { group, name: `${name}: memory, including shared`, value: step.memoryMbPerSession * sessions, unit: 'MB' }
       : {
           group,
-          name: `${name}: memory per additional session`,
+          name: `${name}: memory for each further one`,
           value: step.memoryMbPerSession,
           unit: 'MB',
-          ...(alone && sessions >= MEMORY_FROM_SESSIONS && { aim: { atMost: 4 } }),
+          digits: 2,
+          ...(alone && sessions >= MEMORY_FROM_SESSIONS && { aim: { atMost: MEMORY_LIMIT_MB } }),
         },
   ];
+}
+
+/** @returns what a viewer behind coturn costs besides. */
+function relayFigures({ sessions, relayMicrosPerPacket = Number.NaN, lost }: Step): Figure[] {
+  const name = `${sessions} sessions: CPU of coturn per packet`;
+  return [{ group: 'Behind coturn', name, value: relayMicrosPerPacket, unit: 'µs', note: `${lost} lost` }];
 }
 
 function best(steps: readonly Step[]): number {
@@ -293,30 +360,41 @@ function best(steps: readonly Step[]): number {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      steps: { type: 'string', default: '1,5,20,60,70,80,90,100' },
+      steps: { type: 'string', default: '1,20,60,100,150,200,250' },
       seconds: { type: 'string', default: '10' },
       senders: { type: 'string', default: '1,2,3' },
+      broadcast: { type: 'string', default: '100,200,400,800' },
+      relayed: { type: 'string', default: '20' },
+      profile: { type: 'string' },
       json: { type: 'string' },
     },
   });
-  const numbers = (text: string) => text.split(',').map(Number);
+  const numbers = (text: string) => (text === '' ? [] : text.split(',').map(Number));
   const machine = describeMachine();
   const figures = await withCleanup(async (cleanup) => {
     const mediaDir = temporaryFolder(cleanup);
     await makeBusyClip(join(mediaDir, 'bench/idle/idle.mov'), { seconds: 10, fps: 30, size: '1280x720' });
     const steps = numbers(values.steps);
+    const options = { mediaDir, seconds: Number(values.seconds), profile: values.profile };
     const found: Figure[] = [];
     for (const senders of numbers(values.senders)) {
       const group = `${senders} media-sender${senders === 1 ? '' : 's'}`;
-      const results = await measureSteps(
-        mediaDir,
-        senders,
-        senders === 1 ? steps : steps.filter((n) => n <= AIM_SESSIONS),
-        Number(values.seconds),
-      );
-      found.push(...results.flatMap((step) => stepFigures(group, step, senders === 1)));
-      if (senders === 1) found.push(...capacityFigures(best(results), encodersPerCore(temporaryFolder(cleanup))));
+      const alone = senders === 1;
+      const results = await measureSteps(options, senders, alone ? steps : steps.filter((n) => n <= TAIL_SESSIONS));
+      found.push(...results.flatMap((step) => stepFigures(group, step, alone)));
+      if (alone) found.push(...capacityFigures(best(results), encodersPerCore(temporaryFolder(cleanup))));
     }
+    const viewers = numbers(values.broadcast);
+    if (viewers.length > 0) {
+      const group = 'One session on 1 media-sender';
+      const results = await measureSteps(options, 1, viewers, { isShared: true });
+      found.push(...results.flatMap((step) => stepFigures(group, step, true, true)));
+      const aim = { atLeast: AIM_VIEWERS };
+      found.push({ group, name: 'viewers per core', aim, value: best(results), unit: '', digits: 0 });
+    }
+    const relayed = numbers(values.relayed);
+    const behindRelay = relayed.length > 0 ? await measureSteps(options, 1, relayed, { isRelayed: true }) : [];
+    found.push(...behindRelay.flatMap(relayFigures));
     return found;
   });
   reportFigures({ bench: 'scale', machine, figures, json: values.json });

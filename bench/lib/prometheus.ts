@@ -12,11 +12,11 @@ export async function readHistogram(metricsUrl: string, name: string, label: str
   return buckets;
 }
 
-/** Reads the sum and the count of a histogram that has one series. */
-export async function readSum(metricsUrl: string, name: string): Promise<{ sum: number; count: number }> {
+/** Reads the sum and the count of a histogram's series that has this label, or of its only one; 0 if there is none. */
+export async function readSum(metricsUrl: string, name: string, label = ''): Promise<{ sum: number; count: number }> {
   const lines = await readLines(metricsUrl);
   const numberOf = (suffix: string) => {
-    const line = lines.find((one) => one.startsWith(`${name}_${suffix}{`)) ?? '';
+    const line = lines.find((one) => one.startsWith(`${name}_${suffix}{`) && one.includes(label)) ?? '';
     return Number(line.slice(line.lastIndexOf(' ')));
   };
   return { sum: numberOf('sum'), count: numberOf('count') };
