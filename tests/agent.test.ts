@@ -213,8 +213,6 @@ function startAgent(scene: Scene, args: readonly string[], env: Readonly<Record<
 /** Opens an embedder's page, on signaling's origin, which needs no CORS. */
 async function openPage(page: Page, sessionUrl: string): Promise<ViewerPage> {
   const { origin, search } = new URL(sessionUrl);
-  page.on('pageerror', (e) => console.log('PAGE', e));
-  page.on('requestfailed', (r) => console.log('FAILED', r.url(), r.failure()));
   await page.route(`${origin}/embedder/**`, (route) => {
     const { pathname } = new URL(route.request().url());
     const module = normalize(pathname.slice('/embedder/client/'.length));

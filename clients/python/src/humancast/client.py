@@ -32,6 +32,8 @@ VIDEO, AUDIO = 1, 2
 CONNECT_TIMEOUT_S = 10
 #: Pauses before a command is sent again, within the time in which a call must be answered.
 RETRY_S = (0.25, 1, 3)
+#: Longest pause before the events are read again; silence after which their connection is lost; longest line.
+EVENTS_RETRY_S, EVENTS_SILENCE_S, EVENT_BYTES = 10, 30, 1 << 20
 # websockets 14 renamed it.
 _HEADERS = (
     "additional_headers"
@@ -172,6 +174,28 @@ class Humancast:
         """Sends a message to the pages of the session's viewers, or of one: any JSON value of at most 2048 bytes."""
         body = {"data": data, **({"viewer": viewer} if viewer else {})}
         await self._request("POST", f"/v1/sessions/{session}/messages", body)
+
+    async def events(self, session: str, from_start: bool = False) -> AsyncIterator[dict[str, Any]]:
+        """Yields the session's events (docs/signaling.md) until it ends, from now on or from its start. A lost connection is
+        made again, and goes on after the last event. Raises HumancastError if the session does not exist."""
+        path = f"/v1/sessions/{session}/events"
+        last: Optional[str] = None
+        pause = RETRY_S[0]
+        while True:
+            try:
+                query = "?from=start" if from_start and last is None else ""
+                async for event in _server_sent(self.signaling_url + path + query, self._headers, last):
+                    last, pause = event.get("id", last), RETRY_S[0]
+                    yield event
+                    if event.get("type") == "session.ended":
+                        return
+            except HumancastError as error:
+                if error.status is not None and error.status < 500 and error.status not in (408, 429):
+                    raise
+            except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError):
+                pass
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, EVENTS_RETRY_S)
 
     def live(
         self, avatar: str, session: Optional[str] = None, *, turn: Optional[int] = None, **options: Any
@@ -414,6 +438,33 @@ class LiveSegment:
         if self.result is None:
             self._socket.transport.abort()
         await self._socket.close()
+
+
+async def _server_sent(url: str, headers: dict[str, str], last: Optional[str]) -> AsyncIterator[dict[str, Any]]:
+    """Reads one stream of events. HTTP/1.0, so that the answer comes as it is, without chunks."""
+    parts = urllib.parse.urlsplit(url)
+    secure = parts.scheme == "https"
+    opening = asyncio.open_connection(
+        parts.hostname, parts.port or (443 if secure else 80), ssl=secure or None, limit=EVENT_BYTES
+    )
+    reader, writer = await asyncio.wait_for(opening, CONNECT_TIMEOUT_S)
+    try:
+        asked = {**headers, "host": parts.netloc, "accept": "text/event-stream", **({"last-event-id": last} if last else {})}
+        lines = [f"GET {parts.path}{'?' + parts.query if parts.query else ''} HTTP/1.0", *map(": ".join, asked.items())]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), CONNECT_TIMEOUT_S)
+        status = int(head.split(b" ", 2)[1])
+        if status != 200:
+            raise _refusal(status, await asyncio.wait_for(reader.read(EVENT_BYTES), CONNECT_TIMEOUT_S))
+        while line := await asyncio.wait_for(reader.readline(), EVENTS_SILENCE_S):
+            if not line.startswith(b"data:"):
+                continue
+            event = json.loads(line[5:])
+            # What closes a stream is not an event of the session.
+            if "type" in event:
+                yield event
+    finally:
+        writer.close()
 
 
 def _turn(turn: Optional[int]) -> dict[str, int]:
