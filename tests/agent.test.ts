@@ -153,7 +153,7 @@ describe('npm run agent', () => {
 
   it('ends its session on SIGTERM, and has shown no key', async () => {
     agent.kill('SIGTERM');
-    await once(agent, 'exit');
+    expect(await once(agent, 'exit')).toEqual([0, null]);
     await waitFor(
       'the end',
       () => events('session.ended'),

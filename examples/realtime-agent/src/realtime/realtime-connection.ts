@@ -14,7 +14,7 @@ export interface RealtimeOptions {
   readonly key: string;
   readonly logger: Logger;
   readonly onEvent: (event: ServerEvent) => void;
-  /** Called once. */
+  /** Called when the API ends the connection. */
   readonly onClosed: (reason: string) => void;
 }
 
@@ -22,6 +22,7 @@ export interface RealtimeOptions {
 export class RealtimeConnection {
   readonly #socket: WebSocket;
   readonly #options: RealtimeOptions;
+  #isClosed = false;
 
   private constructor(options: RealtimeOptions) {
     this.#options = options;
@@ -47,7 +48,9 @@ export class RealtimeConnection {
     socket.on('error', (error) => {
       reason = `the connection to the Realtime API failed: ${error.message}`;
     });
-    socket.once('close', (_, why) => options.onClosed(why.length > 0 ? `${reason}: ${why.toString()}` : reason));
+    socket.once('close', (_, why) => {
+      if (!connection.#isClosed) options.onClosed(why.length > 0 ? `${reason}: ${why.toString()}` : reason);
+    });
     return connection;
   }
 
@@ -58,6 +61,7 @@ export class RealtimeConnection {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#socket.terminate();
   }
 
