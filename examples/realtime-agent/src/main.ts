@@ -89,7 +89,7 @@ async function main(config: AgentConfig, isReal: boolean): Promise<void> {
 async function createSession(humancast: Humancast, avatar: string): Promise<NewSession> {
   for (const deadline = Date.now() + LOADING_TIMEOUT_MS; ; ) {
     try {
-      return await humancast.createSession(avatar, { microphone: true });
+      return await humancast.createSession(avatar, { microphone: true, bargeIn: 'stop' });
     } catch (error) {
       const mayPass = error instanceof ProducerError && LOADING.includes(error.code) && Date.now() < deadline;
       if (!mayPass) throw error;

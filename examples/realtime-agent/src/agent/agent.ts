@@ -104,7 +104,8 @@ export class Agent {
 
   /** The viewer begins to speak: what is being said is over. */
   #onSpeech(): void {
-    if (this.#answer) {
+    // The media-sender may have noticed it before, and interrupted already.
+    if (this.#answer && this.#answer.answer.turn >= this.#turn) {
       const { humancast, session } = this.#parts;
       humancast.interrupt(session, { turn: this.#turn }).catch((error: unknown) => {
         // Somebody else has interrupted, such as the session's own barge-in.
