@@ -6,7 +6,7 @@ import { join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
 import { StandIn } from '@humancast/realtime-agent';
-import { type AudioMeter, type PastEvent, startAudioMeter, ViewerPage, waitFor } from '@humancast/testkit';
+import { type AudioMeter, type PastEvent, startAudioMeter, waitFor } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Scene } from './support/scene.ts';
@@ -44,7 +44,7 @@ describe('npm run agent', () => {
   let agent: ChildProcess;
   let output = '';
   let session: string;
-  let viewer: ViewerPage;
+  let page: Page;
   let audio: AudioMeter;
 
   beforeAll(async () => {
@@ -72,8 +72,9 @@ describe('npm run agent', () => {
       60_000,
     );
     session = new URL(url).searchParams.get('session') ?? '';
-    viewer = await openPage(await scene.newPage(), url);
-    audio = await startAudioMeter(viewer.page);
+    page = await scene.newPage();
+    await openPage(page, url);
+    audio = await startAudioMeter(page);
   });
 
   afterAll(async () => {
@@ -88,7 +89,7 @@ describe('npm run agent', () => {
 
   const events = async (...types: string[]): Promise<PastEvent[]> =>
     (await scene.producer.pastEvents(session)).filter(({ type }) => types.includes(type));
-  const speakUp = () => viewer.page.getByRole('button').click();
+  const speakUp = () => page.getByRole('button').click();
 
   it('listens to a question, thinks, and answers it', async () => {
     await speakUp();
@@ -211,7 +212,7 @@ function startAgent(scene: Scene, args: readonly string[], env: Readonly<Record<
 }
 
 /** Opens an embedder's page, on signaling's origin, which needs no CORS. */
-async function openPage(page: Page, sessionUrl: string): Promise<ViewerPage> {
+async function openPage(page: Page, sessionUrl: string): Promise<void> {
   const { origin, search } = new URL(sessionUrl);
   await page.route(`${origin}/embedder/**`, (route) => {
     const { pathname } = new URL(route.request().url());
@@ -219,7 +220,8 @@ async function openPage(page: Page, sessionUrl: string): Promise<ViewerPage> {
     if (pathname === '/embedder/') return route.fulfill({ contentType: 'text/html', body: PAGE });
     return route.fulfill({ contentType: 'text/javascript', path: join(CLIENT, module) });
   });
-  const viewer = await ViewerPage.open(page, `${origin}/embedder/${search}`);
-  await viewer.playing();
-  return viewer;
+  await page.goto(`${origin}/embedder/${search}`);
+  await page.waitForFunction(() => (document.querySelector('video')?.currentTime ?? 0) > 0.2, null, {
+    timeout: 60_000,
+  });
 }
