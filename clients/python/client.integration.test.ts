@@ -147,6 +147,16 @@ await live.align()`);
     expect(Buffer.concat(audio).length).toBe((3 * 24_000 + 961) * 4);
   });
 
+  it('pushes text with the audio that says it', async () => {
+    await push(`
+await live.push_av_segment([frame] * 25, np.zeros(24000, np.float32), "one two")
+await live.push_text("three", 1500, at_ms=1200)`);
+    expect(loader.last.texts).toEqual([
+      { text: 'one two', atMs: 0, untilMs: 1000 },
+      { text: 'three', atMs: 1200, untilMs: 1500 },
+    ]);
+  });
+
   it('states turns, and raises `interrupted` once they are over', async () => {
     const bodies: string[] = [];
     loader.route = (request, response) => {

@@ -201,11 +201,17 @@ export class Humancast {
 
   /**
    * Loads a media file; resolves when it can be played. `fs.openAsBlob` makes a Blob of a file without reading all of it.
+   * @param options.text What is said in it, as WebVTT.
    */
-  uploadSegment(avatar: string, file: Blob, options: CallOptions & { name?: string } = {}): Promise<Segment> {
-    const { name = 'segment', signal } = options;
+  uploadSegment(
+    avatar: string,
+    file: Blob,
+    options: CallOptions & { name?: string; text?: string } = {},
+  ): Promise<Segment> {
+    const { name = 'segment', text, signal } = options;
     const form = new FormData();
     form.set('file', file, name);
+    if (text !== undefined) form.set('text', text);
     const path = `/v1/segments?avatar=${encodeURIComponent(avatar)}`;
     return this.#loader.json('POST', path, segmentSchema, { form, signal, timeoutMs: 0 });
   }

@@ -89,6 +89,18 @@ describe('LivePush', () => {
     expect(loader.last).toMatchObject({ filled: [2000, 3080, 4000], breaches: [] });
   });
 
+  it('pushText() sends text from where the audio is, or from where it is told', async () => {
+    const push = await open();
+    await push.pushAudio(new Int16Array(24_000));
+    await push.pushText('Hello', { untilMs: 1500 });
+    await push.pushText('you', { atMs: 1500, untilMs: 2000 });
+    await push.end();
+    expect(loader.last.texts).toEqual([
+      { text: 'Hello', atMs: 1000, untilMs: 1500 },
+      { text: 'you', atMs: 1500, untilMs: 2000 },
+    ]);
+  });
+
   it('copies its input before it returns', async () => {
     loader.keepFrames = true;
     const push = await open();

@@ -137,6 +137,10 @@ export class LivePush implements AsyncDisposable {
     return this.#interruptedAtMs;
   }
 
+  get #audioMs(): number {
+    return (this.#samples * 1000) / this.#sampleRate;
+  }
+
   /** Number of bytes not yet sent. */
   get bufferedBytes(): number {
     return this.#socket.bufferedAmount;
@@ -182,6 +186,15 @@ export class LivePush implements AsyncDisposable {
     const samples = Math.round((frames * this.#sampleRate) / this.#fps);
     if (this.#frames === frames && this.#samples === samples) return;
     await this.fill((frames * 1000) / this.#fps);
+  }
+
+  /**
+   * Says which words belong to the audio from one position of the push to another one, ms. They are told to pages and producers
+   * as they are heard. Send them in order, before their audio or with it.
+   * @param options.atMs Default: where the audio is now.
+   */
+  pushText(text: string, { atMs = this.#audioMs, untilMs }: { atMs?: number; untilMs: number }): Promise<void> {
+    return this.#send(JSON.stringify({ type: 'text', text, atMs, untilMs }));
   }
 
   /**

@@ -12,6 +12,7 @@ import {
   liveLoaderMessageSchema,
   liveProducerMessageSchema,
   slugSchema,
+  type TextCue,
   turnQuerySchema,
 } from '@humancast/protocol';
 import { HumancastError, newId, toProblem } from '@humancast/shared';
@@ -33,6 +34,8 @@ export interface Received {
   held: number;
   /** Positions up to which the tracks were filled, ms. */
   filled: number[];
+  /** Text, with its positions. */
+  texts: TextCue[];
   /** Number of keep-alives. */
   alive: number;
   /** All audio, as pushed. */
@@ -122,6 +125,7 @@ export class FakeLoader {
       outcome: 'open',
       held: 0,
       filled: [],
+      texts: [],
       alive: 0,
       breaches: [],
       send: (message) => websocket.send(JSON.stringify(liveLoaderMessageSchema.parse(message))),
@@ -165,6 +169,11 @@ export class FakeLoader {
     }
     if (parsed.data.type === 'alive') {
       push.alive++;
+      return;
+    }
+    if (parsed.data.type === 'text') {
+      const { text, atMs, untilMs } = parsed.data;
+      push.texts.push({ text, atMs, untilMs });
       return;
     }
     if (parsed.data.type === 'fill') {

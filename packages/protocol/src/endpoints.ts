@@ -430,7 +430,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/v1/segments',
     summary: 'Upload a segment',
     description:
-      'A form with `file`, or with `video` and `audio`, or with `composition` first and then a file for each input, named like the input.',
+      'A form with `file`, or with `video` and `audio`, or with `composition` first and then a file for each input, named like the input. A `text` in WebVTT says what is said in it.',
     access: { key: ['media'] },
     query: rest.uploadQuerySchema,
     headers: ['Idempotency-Key'],
@@ -441,6 +441,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
         video: z.file().optional().describe('A media file whose video is used'),
         audio: z.file().optional().describe('A media file whose audio is used'),
         composition: compositionSchema.optional(),
+        text: z.string().optional().describe('What is said in it, as WebVTT'),
       }),
     },
     answers: {
@@ -456,6 +457,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
       'segment_not_found',
       'upload_too_large',
       'upload_incomplete',
+      'text_unreadable',
       'too_many_uploads',
       'too_many_connections',
       'media_unreadable',

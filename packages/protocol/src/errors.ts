@@ -53,6 +53,7 @@ export const ERRORS = {
   media_too_large: { status: 422, title: 'Frame size limit exceeded' },
   media_too_small: { status: 422, title: 'The frame is too small to be encoded' },
   library_entry_unusable: { status: 422, title: 'An entry of the watched folder cannot be used' },
+  text_unreadable: { status: 422, title: 'The text is not WebVTT, or exceeds its limits' },
   composition_input_missing: { status: 422, title: 'An input of the composition is missing' },
   composition_length_unknown: { status: 422, title: 'The length of the composition is undefined' },
   media_too_long: { status: 422, title: 'Duration limit exceeded' },

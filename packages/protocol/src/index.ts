@@ -9,3 +9,4 @@ export * from './rest.js';
 export * from './segment.js';
 export * from './session-event.js';
 export * from './signal.js';
+export * from './text.js';

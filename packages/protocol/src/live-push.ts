@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { idSchema } from './ids.js';
 import { rationalSchema } from './segment.js';
+import { textCueShape } from './text.js';
 
 /**
  * Live push, `WS /v1/live?avatar=ID[&session=ID[&turn=N]]` on the segment-loader: the producer sends a header, then frames and PCM in
@@ -50,6 +51,8 @@ export const liveProducerMessageSchema = z.discriminatedUnion('type', [
    * frames. A track that is longer already stays. The next frame and the next sample then belong together.
    */
   z.strictObject({ type: z.literal('fill'), toMs: z.number().min(0).max(3_600_000) }),
+  /** Says which words are said from one position of the push to another one. Cues are sent in order, before or with their audio. */
+  z.strictObject({ type: z.literal('text'), ...textCueShape }),
   /** Keeps a push open while there is nothing to send. */
   z.strictObject({ type: z.literal('alive') }),
   z.strictObject({ type: z.literal('end') }),

@@ -10,6 +10,7 @@ import {
   segmentStateSchema,
 } from './segment.js';
 import { iceServerSchema, reportSchema, TOKEN_MAX_LENGTH } from './signal.js';
+import { textCueSchema } from './text.js';
 
 // Request bodies are strict: an unknown member is a typing error. Readers of answers ignore members of later versions.
 
@@ -357,6 +358,7 @@ export const segmentSchema = loadingSegmentSchema.extend({
   gopFrames: z.int().optional().describe('Frames per GOP'),
   pcmSamples: z.int().optional().describe('Audio samples at 24 kHz'),
   renditions: z.array(renditionSchema).optional().describe('Renditions that can be sent'),
+  text: z.array(textCueSchema).optional().describe('What is said, in order'),
   missingRenditions: z
     .array(missingRenditionSchema)
     .optional()

@@ -62,6 +62,15 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
    */
   z.object({ type: z.literal('viewer.rung'), viewer: idSchema, rung: z.int().min(0), rungs: z.int().min(1) }),
   z.object({ type: z.literal('speech.started'), seq: z.int(), segment: idSchema }),
+  /** A part of the segment's text begins to be heard: it is said from `positionMs` to `untilMs`. */
+  z.object({
+    type: z.literal('speech.text'),
+    seq: z.int(),
+    segment: idSchema,
+    text: z.string(),
+    positionMs: z.number(),
+    untilMs: z.number(),
+  }),
   /** Emitted exactly once for every queued segment, whatever happens to it. */
   z.object({
     type: z.literal('speech.finished'),
@@ -74,6 +83,8 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
     reason: finishReasonSchema.catch('failed'),
     /** Cause beyond the reason: the segment was deleted while it was queued or playing. */
     cause: z.enum(['segment_deleted']).optional().catch(undefined),
+    /** The words that were played; missing if the segment has no text. */
+    text: z.string().optional(),
   }),
   /** Media was late, so both tracks were held together for this long. */
   z.object({ type: z.literal('playback.held'), segment: idSchema, heldMs: z.number() }),

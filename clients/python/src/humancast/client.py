@@ -321,10 +321,12 @@ class LiveSegment:
         finally:
             await self._close()
 
-    async def push_av_segment(self, frames: Sequence[NDArray[np.uint8]], waveform: NDArray[Any]) -> bool:
+    async def push_av_segment(
+        self, frames: Sequence[NDArray[np.uint8]], waveform: NDArray[Any], text: Optional[str] = None
+    ) -> bool:
         """Pushes frames and the audio that belongs to them, after what was pushed before, aligned as by `align`. The longer of
         the two decides, so that the next call is in sync again: video that is shorter holds its last frame (without any, that of the call before, or the avatar's), and audio
-        that is shorter goes on as silence.
+        that is shorter goes on as silence. `text` is what the waveform says; it is spread over it.
 
         Returns False once the speech was interrupted: stop making frames.
         """
@@ -332,6 +334,8 @@ class LiveSegment:
         samples = _float32(waveform)
         count = max(len(frames), math.ceil(len(samples) * self.fps / self.sample_rate))
         first, position = self._samples, 0
+        if text and len(samples):
+            await self.push_text(text, (first + len(samples)) * 1000 / self.sample_rate)
         for index in range(count):
             if self.in_break:
                 return False
@@ -366,6 +370,12 @@ class LiveSegment:
         self._frames = max(self._frames, round(to_ms * self.fps / 1000))
         self._samples = max(self._samples, round(to_ms * self.sample_rate / 1000))
         await self._send(json.dumps({"type": "fill", "toMs": to_ms}))
+
+    async def push_text(self, text: str, until_ms: float, at_ms: Optional[float] = None) -> None:
+        """Says which words belong to the audio from `at_ms` (where the audio is now) to `until_ms`, positions of the push: they
+        are told to pages and producers as they are heard. In order, before their audio or with it."""
+        start = self._samples * 1000 / self.sample_rate if at_ms is None else at_ms
+        await self._send(json.dumps({"type": "text", "text": text, "atMs": start, "untilMs": until_ms}))
 
     async def align(self) -> None:
         """Fills the shorter track up to the longer one, and to the start of a frame, so that the next frame is shown with the

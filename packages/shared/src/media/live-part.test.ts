@@ -24,6 +24,8 @@ describe('live parts', () => {
       }),
     );
     expect(unpackLivePart(packLivePart({ kind: 'alive' }))).toEqual({ kind: 'alive' });
+    const text = { kind: 'text', number: 7, cue: { text: 'Grüß dich', atMs: 0, untilMs: 1.5 } } as const;
+    expect(unpackLivePart(packLivePart(text))).toEqual(text);
     expect(unpackLivePart(packLivePart({ kind: 'end', manifest }))).toEqual({ kind: 'end', manifest });
   });
 

@@ -1,14 +1,15 @@
+import { type TextCue, textCueSchema } from '@humancast/protocol';
 import { manifestSchema, type SegmentManifest } from './manifest.js';
 
 /**
  * A part that is appended to an open segment, as one binary value:
  *
- *     0  u8   kind: 1 = frame, 2 = audio, 3 = alive, 4 = end
+ *     0  u8   kind: 1 = frame, 2 = audio, 3 = alive, 4 = end, 5 = text
  *     1  u8   frames: bit 0 set on keyframes
  *     2  u8   frames: index of the rendition in the manifest
  *     3  u8   0
- *     4  u32  frame: its number; audio: the position of its first PCM sample
- *     8  …    the encoded frame, s16le PCM, or (end) the final manifest as JSON
+ *     4  u32  frame, text: its number; audio: the position of its first PCM sample
+ *     8  …    the encoded frame, s16le PCM, or as JSON (end) the final manifest, (text) the cue
  *
  * Little endian.
  */
@@ -24,10 +25,11 @@ export type LivePart =
   /** Heartbeat of the writer. */
   | { readonly kind: 'alive' }
   /** The end of the segment, which this manifest describes. */
-  | { readonly kind: 'end'; readonly manifest: SegmentManifest };
+  | { readonly kind: 'end'; readonly manifest: SegmentManifest }
+  | { readonly kind: 'text'; readonly number: number; readonly cue: TextCue };
 
 const HEADER_BYTES = 8;
-const KINDS = ['frame', 'audio', 'alive', 'end'] as const;
+const KINDS = ['frame', 'audio', 'alive', 'end', 'text'] as const;
 
 export function packLivePart(part: LivePart): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
@@ -45,6 +47,9 @@ export function packLivePart(part: LivePart): Buffer {
       return header;
     case 'end':
       return Buffer.concat([header, Buffer.from(JSON.stringify(part.manifest))]);
+    case 'text':
+      header.writeUInt32LE(part.number, 4);
+      return Buffer.concat([header, Buffer.from(JSON.stringify(part.cue))]);
   }
 }
 
@@ -71,6 +76,8 @@ export function unpackLivePart(value: Buffer): LivePart {
       return { kind };
     case 'end':
       return { kind, manifest: manifestSchema.parse(JSON.parse(body.toString())) };
+    case 'text':
+      return { kind, number: value.readUInt32LE(4), cue: textCueSchema.parse(JSON.parse(body.toString())) };
     default:
       throw new RangeError(`a part of a live segment of unknown kind ${value.readUInt8(0)}`);
   }

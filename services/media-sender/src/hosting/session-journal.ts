@@ -40,7 +40,7 @@ export class SessionJournal {
     this.#outbox.add(() => registry.speechStarted(session, epoch, queued));
   }
 
-  speechFinished({ seq, segment }: QueuedSegment, positionMs: number, reason: FinishReason): void {
+  speechFinished({ seq, segment }: QueuedSegment, positionMs: number, reason: FinishReason, text?: string): void {
     const { registry, session, epoch } = this.#options;
     const interrupted = reason === 'interrupted' || reason === 'dropped';
     this.#outbox.add(() =>
@@ -51,6 +51,7 @@ export class SessionJournal {
         positionMs: Math.round(positionMs),
         interrupted,
         reason,
+        ...(text !== undefined && { text }),
       }),
     );
   }

@@ -44,6 +44,7 @@ import { SessionSpread, sampleClock } from './session-spread.js';
 import { SessionViewers } from './session-viewers.js';
 import { SessionVoices } from './session-voices.js';
 import { SpeechQueue, untilAnswered } from './speech-queue.js';
+import { SpeechText, textUntil } from './speech-text.js';
 import { SpeechTraces } from './speech-traces.js';
 
 /** Dependencies that all sessions of a process share. */
@@ -184,6 +185,7 @@ export class SessionWorker {
   readonly #journal: SessionJournal;
   readonly #queue: SpeechQueue;
   readonly #speechTraces: SpeechTraces;
+  readonly #speechText = new SpeechText();
   readonly #viewerSync = new Coalescer(() => this.#readViewers());
   #stopSaving: Stop = () => {};
   #queueTimer: NodeJS.Timeout | undefined;
@@ -729,14 +731,25 @@ export class SessionWorker {
   }
 
   #speechFinished(item: QueueItem, positionSamples: number, reason: FinishReason): void {
-    this.#finished({ seq: item.seq, segment: item.clip.segment }, samplesToMs(positionSamples), reason);
+    const { seq, clip } = item;
+    const positionMs = samplesToMs(positionSamples);
+    this.#tellText(seq, clip, positionMs);
+    const text = clip.text?.length ? textUntil(clip.text, reason === 'finished' ? Infinity : positionMs) : undefined;
+    this.#finished({ seq, segment: clip.segment }, positionMs, reason, text);
   }
 
-  #finished(queued: QueuedSegment, positionMs: number, reason: FinishReason): void {
+  /** Tells which part of a segment's text is being heard. */
+  #tellText(seq: number, { segment, text = [] }: Clip, positionMs: number): void {
+    for (const { text: words, atMs, untilMs } of this.#speechText.advance(seq, text, positionMs)) {
+      this.#journal.emit({ type: 'speech.text', seq, segment, text: words, positionMs: atMs, untilMs });
+    }
+  }
+
+  #finished(queued: QueuedSegment, positionMs: number, reason: FinishReason, text?: string): void {
     this.#logger.info({ ...queued, positionMs, reason }, 'speech finished');
     this.#services.metrics.speechFinished(reason);
     this.#speechTraces.finished(queued.seq, reason);
-    this.#journal.speechFinished(queued, positionMs, reason);
+    this.#journal.speechFinished(queued, positionMs, reason, text);
   }
 
   #held(clip: Clip, heldSamples: number): void {
@@ -750,6 +763,8 @@ export class SessionWorker {
     this.#viewers.tidy();
     const playhead = this.playhead();
     if (playhead) this.#journal.savePlayhead(playhead);
+    const heard = this.#player.playhead();
+    if (heard && heard.seq > 0) this.#tellText(heard.seq, heard.clip, samplesToMs(heard.positionSamples));
   }
 }
 

@@ -272,6 +272,12 @@ describe('LiveClip', () => {
     expect(pcm(48_000, 4)).toEqual([0, 0, 0, 0]);
   });
 
+  it('has the text that has come, each piece once', () => {
+    const cues = ['one', 'two'].map((text, i) => ({ text, atMs: 1000 * i, untilMs: 1000 * (i + 1) }));
+    for (const [number, cue] of [...cues.entries(), ...cues.entries()]) onPart({ kind: 'text', number, cue });
+    expect(clip.text).toEqual(cues);
+  });
+
   it('is gone when the segment has failed', () => {
     onPart({ kind: 'end', manifest: { ...MANIFEST, state: 'failed' } });
     expect(clip.availability(0, 960)).toBe('gone');

@@ -1,4 +1,4 @@
-import type { Codec, Rational, Rendition } from '@humancast/protocol';
+import type { Codec, Rational, Rendition, TextCue } from '@humancast/protocol';
 import {
   CLOCK_PER_PCM,
   CLOCK_RATE,
@@ -40,6 +40,7 @@ export class LiveClip implements Clip {
   readonly #packetizers: readonly Packetizer[];
   readonly #unfollow: () => void;
   readonly #reserve: LiveReserve;
+  readonly #text: TextCue[];
   #positionSamples = 0;
   /** Whether it plays or could play; otherwise it waits until enough has arrived. */
   #flowing = false;
@@ -55,6 +56,7 @@ export class LiveClip implements Clip {
     this.#packetizers = manifest.renditions.map(({ codec }) => options.packetizerOf(codec));
     this.#heardMs = options.nowMs();
     this.#reserve = new LiveReserve(options);
+    this.#text = [...(manifest.text ?? [])];
     this.#unfollow = options.reader.follow(manifest.id, ({ part }) => this.#take(part));
   }
 
@@ -78,6 +80,10 @@ export class LiveClip implements Clip {
   }
   get markFrames(): readonly number[] {
     return this.#manifest.markFrames;
+  }
+
+  get text(): readonly TextCue[] {
+    return this.#text;
   }
 
   availability(fromSamples: number, toSamples: number): Availability {
@@ -145,6 +151,10 @@ export class LiveClip implements Clip {
         break;
       case 'end':
         this.#final ??= part.manifest;
+        break;
+      case 'text':
+        // The manifest may have had it already.
+        if (part.number === this.#text.length) this.#text.push(part.cue);
         break;
       case 'alive':
         break;

@@ -1,4 +1,4 @@
-import { type Codec, type Rational, type Rendition } from '@humancast/protocol';
+import { type Codec, type Rational, type Rendition, type TextCue } from '@humancast/protocol';
 import {
   CLOCK_PER_PCM,
   CLOCK_RATE,
@@ -83,6 +83,9 @@ export class SegmentClip implements Clip {
   }
   get markFrames(): readonly number[] {
     return this.#manifest.markFrames;
+  }
+  get text(): readonly TextCue[] | undefined {
+    return this.#manifest.text;
   }
 
   availability(fromSamples: number, toSamples: number): Availability {

@@ -1,4 +1,4 @@
-import type { Codec, Rational } from '@humancast/protocol';
+import type { Codec, Rational, TextCue } from '@humancast/protocol';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
 /**
@@ -30,6 +30,8 @@ export interface Clip {
   readonly gopFrames: number;
   /** Frames before which the clip may be left, besides at its end. */
   readonly markFrames: readonly number[];
+  /** What is said in it, in order. Default: nothing is known of that. */
+  readonly text?: readonly TextCue[] | undefined;
   /** @returns The state of a stretch of both tracks together. */
   availability(fromSamples: number, toSamples: number): Availability;
   /** Copies PCM (24 kHz) from an even position into `out[at … at + count)`, and zeros where the clip has none. */

@@ -23,6 +23,7 @@ export function segmentView(manifest: SegmentManifest, pinned: boolean): Segment
     gopFrames,
     pcmSamples,
     renditions,
+    ...(manifest.text && { text: manifest.text }),
     ...(missingRenditions && { missingRenditions }),
     ...(failure ? { failure } : {}),
   };

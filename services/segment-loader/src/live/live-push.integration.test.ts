@@ -100,6 +100,22 @@ describe('a live push', () => {
     expect(decoded.samples).toHaveLength(57_600);
   });
 
+  it('keeps its text, which must be in order', async () => {
+    const { pusher, segment } = await begin();
+    const cues = ['one', 'two'].map((text, i) => ({ text, atMs: 1000 * i, untilMs: 1000 * (i + 1) }));
+    for (const cue of cues) pusher.socket.send(JSON.stringify({ type: 'text', ...cue }));
+    pusher.pushVideo(FRAME);
+    await waitFor('the text', async () => (await loader.store.getManifest(segment))?.text?.length === 2);
+    await pusher.end();
+    expect((await manifestOf(segment)).text).toEqual(cues);
+    const wrong = [[cues[1], cues[0]], [{ text: 'one', atMs: 5, untilMs: 5 }], [{ text: ' ', atMs: 0, untilMs: 1 }]];
+    for (const texts of wrong) {
+      const { pusher: other } = await begin();
+      for (const text of texts) other.socket.send(JSON.stringify({ type: 'text', ...text }));
+      expect(await rejection(other)).toEqual(['bad_message', 4400]);
+    }
+  });
+
   describe('for an avatar with a composition', () => {
     const clips = new Clips();
     const GREEN = [0, 255, 0] as const;

@@ -231,6 +231,12 @@ export class LivePush {
       case 'fill':
         this.#fillTo(message.toMs);
         break;
+      case 'text': {
+        const { type: _, ...cue } = message;
+        this.#requireLength(cue.untilMs);
+        this.#segment?.addText(cue);
+        break;
+      }
       case 'alive':
         break;
       case 'end':

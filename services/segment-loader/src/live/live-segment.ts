@@ -1,3 +1,4 @@
+import { TEXT_CUES_LIMIT, TEXT_LENGTH_LIMIT, type TextCue } from '@humancast/protocol';
 import {
   durationSamplesOf,
   HumancastError,
@@ -44,6 +45,7 @@ export class LiveSegment {
   #chunks = 0;
   #chunksStored = 0;
   #pcmSamples = 0;
+  #textLength = 0;
   #manifest: SegmentManifest;
   #pendingBytes = 0;
   #failed = false;
@@ -108,6 +110,22 @@ export class LiveSegment {
       this.#addPiece(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength));
       at += piece.length;
     }
+  }
+
+  /** @throws HumancastError `bad_message` if it is out of order, or one too many. */
+  addText(cue: TextCue): void {
+    const text = this.#manifest.text ?? [];
+    if (cue.untilMs <= cue.atMs) throw new HumancastError('bad_message', 'untilMs must be greater than atMs');
+    if (cue.atMs < (text.at(-1)?.atMs ?? 0)) throw new HumancastError('bad_message', 'atMs: text is sent in order');
+    this.#textLength += cue.text.length;
+    if (text.length >= TEXT_CUES_LIMIT || this.#textLength > TEXT_LENGTH_LIMIT) {
+      const most = `${TEXT_CUES_LIMIT} pieces of text, and ${TEXT_LENGTH_LIMIT} characters`;
+      throw new HumancastError('bad_message', `a segment has at most ${most}`);
+    }
+    this.#manifest = { ...this.#manifest, text: [...text, cue] };
+    void this.#append({ kind: 'text', number: text.length, cue }, cue.text.length);
+    // For media-senders that come later: what was appended may be trimmed by then.
+    this.#track(this.open(), 0);
   }
 
   /** Tells media-senders, about once a second, that the segment is still growing. */

@@ -1,4 +1,4 @@
-import type { Codec, MissingRendition } from '@humancast/protocol';
+import type { Codec, MissingRendition, TextCue } from '@humancast/protocol';
 import {
   durationSamplesOf,
   HumancastError,
@@ -46,6 +46,8 @@ export interface LoadRequest {
   readonly retention: Retention;
   /** Name of the API key that uploaded it. */
   readonly owner?: string;
+  /** What is said in it. */
+  readonly text?: readonly TextCue[] | undefined;
   readonly settings: EncodeSettings;
   readonly media: LoadMedia;
 }
@@ -261,6 +263,7 @@ function manifestOf(
     })),
     ...(missing.length > 0 && { missingRenditions: [...missing] }),
     markFrames: markFrames(chapterSeconds, job, encoded.frames),
+    ...(request.text && { text: [...request.text] }),
     ...(request.owner !== undefined && { owner: request.owner }),
   };
 }

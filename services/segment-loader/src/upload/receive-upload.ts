@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { type Composition, compositionSchema, inputsOf } from '@humancast/protocol';
+import { type Composition, compositionSchema, inputsOf, type TextCue } from '@humancast/protocol';
 import { HumancastError, parseStrictRequest } from '@humancast/shared';
 import busboy, { type Busboy } from 'busboy';
 import { ScratchFile } from './scratch-file.js';
+import { parseWebVtt } from './web-vtt.js';
 
 export interface UploadLimits {
   /** Limit of all parts together, bytes. */
@@ -31,6 +32,8 @@ interface ReceivedComposition {
 /** A received upload, in scratch files that {@link close} frees. */
 export interface ReceivedUpload {
   readonly media: ReceivedFiles | ReceivedComposition;
+  /** What is said in it. */
+  readonly text: readonly TextCue[] | undefined;
   /** File name stated by the sender, for display only. */
   readonly fileName: string | undefined;
   close(): Promise<void>;
@@ -38,7 +41,9 @@ export interface ReceivedUpload {
 
 const PARTS = ['file', 'video', 'audio'] as const;
 const COMPOSITION_PART = 'composition';
-const COMPOSITION_LIMIT_BYTES = 64 * 1024;
+const TEXT_PART = 'text';
+/** Size limit of a composition, and of a text. */
+const FIELD_LIMIT_BYTES = 64 * 1024;
 const HINT = `send "file", or "video" and "audio", or "${COMPOSITION_PART}" first and then a file for each of its inputs`;
 
 /** Allowance for part headers and boundaries, which `Content-Length` includes. */
@@ -46,7 +51,7 @@ const ENVELOPE_BYTES = 64 * 1024;
 
 /**
  * Streams a multipart body (RFC 7578) to disk: one `file`, or `video` and `audio`, or a `composition` followed by its
- * inputs. Memory use does not depend on its size.
+ * inputs; with a `text` in WebVTT, if there is one. Memory use does not depend on its size.
  * @param onReady Called when the upload is admitted, before any of the body is read.
  * @throws HumancastError `upload_too_large` (by `Content-Length`, before anything is read), `upload_incomplete`,
  * `unsupported_media_type`, `bad_request`, `composition_input_missing`, `disk_full`. All scratch files are freed then.
@@ -70,6 +75,7 @@ class Reception {
   readonly #saving: Promise<void>[] = [];
   readonly #failed = Promise.withResolvers<never>();
   #composition: Composition | undefined;
+  #text: readonly TextCue[] | undefined;
   #composing: Promise<void> | undefined;
   #fileName: string | undefined;
   #bytes = 0;
@@ -129,11 +135,12 @@ class Reception {
 
   async #saveTo(name: string, stream: Readable, fileName: string | undefined): Promise<void> {
     if (name === COMPOSITION_PART) {
-      this.#composing = textOf(stream).then((text) => this.#takeField(name, text, false));
+      this.#composing = textOf(stream, name).then((text) => this.#takeField(name, text, false));
       return this.#composing;
     }
     // busboy announces the next part before the last bytes of this one have been read.
     await this.#composing;
+    if (this.#isText(name)) return this.#takeField(name, await textOf(stream, name), false);
     this.#admit(name);
     const file = await ScratchFile.create(this.#limits.scratchDir);
     this.#files.set(name, file);
@@ -147,15 +154,26 @@ class Reception {
 
   /** Ignores unknown fields, which browser forms may add. */
   #takeField(name: string, value: string, truncated: boolean): void {
-    if (name !== COMPOSITION_PART) return;
+    const isText = this.#isText(name);
+    if (name !== COMPOSITION_PART && !isText) return;
     try {
+      if (truncated) throw tooLong(name);
+      if (isText) {
+        if (this.#text) throw new HumancastError('bad_request', `part "${name}" was sent twice`);
+        this.#text = parseWebVtt(value);
+        return;
+      }
       if (this.#begun.size > 0) throw new HumancastError('bad_request', `part "${name}" must come first, and once`);
-      if (truncated) throw largeComposition();
       this.#begun.add(name);
       this.#composition = parseStrictRequest(compositionSchema, jsonOf(value));
     } catch (error) {
       this.#failed.reject(error);
     }
+  }
+
+  /** A composition may have an input of this name. */
+  #isText(name: string): boolean {
+    return name === TEXT_PART && !(this.#composition && inputsOf(this.#composition).includes(name));
   }
 
   #admit(part: string): void {
@@ -170,7 +188,7 @@ class Reception {
 
   #received(): ReceivedUpload {
     const media = this.#composition ? this.#receivedComposition(this.#composition) : this.#receivedFiles();
-    return { media, fileName: this.#fileName, close: () => this.#close() };
+    return { media, text: this.#text, fileName: this.#fileName, close: () => this.#close() };
   }
 
   #receivedFiles(): ReceivedFiles {
@@ -203,7 +221,7 @@ function openForm(request: IncomingMessage): Busboy {
     return busboy({
       headers,
       defParamCharset: 'utf8',
-      limits: { fields: 8, fieldSize: COMPOSITION_LIMIT_BYTES, parts: 40, headerPairs: 50 },
+      limits: { fields: 8, fieldSize: FIELD_LIMIT_BYTES, parts: 40, headerPairs: 50 },
     });
   } catch (error) {
     throw new HumancastError('bad_request', {
@@ -213,23 +231,20 @@ function openForm(request: IncomingMessage): Busboy {
   }
 }
 
-/** @throws HumancastError `bad_request` once the text exceeds the size limit of a composition. */
-async function textOf(stream: Readable): Promise<string> {
+/** @throws HumancastError `bad_request` once the part exceeds its size limit. */
+async function textOf(stream: Readable, part: string): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > COMPOSITION_LIMIT_BYTES) throw largeComposition();
+    if (bytes > FIELD_LIMIT_BYTES) throw tooLong(part);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function largeComposition(): HumancastError {
-  return new HumancastError(
-    'bad_request',
-    `part "${COMPOSITION_PART}" is larger than ${COMPOSITION_LIMIT_BYTES} bytes`,
-  );
+function tooLong(part: string): HumancastError {
+  return new HumancastError('bad_request', `part "${part}" is larger than ${FIELD_LIMIT_BYTES} bytes`);
 }
 
 function jsonOf(text: string): unknown {

@@ -238,6 +238,7 @@ export class Uploads implements UnfinishedWork {
       role: 'speech',
       source: 'upload',
       retention,
+      text: received.text,
       settings: encodeSettingsOf(avatar, config, loudness),
     };
     const onProgress = (progress: number) => {
