@@ -130,7 +130,7 @@ describe('npm run agent', () => {
     const [begin = ''] = /^You have spoken for .*? seconds?\./.exec(answer?.text ?? '') ?? [];
     const heard = await wordsHeard(`${begin} ${INTRODUCTION}`, Number(cut?.['positionMs']));
     expect(answer).toMatchObject({ role: 'assistant', text: heard });
-    expect(heard.length).toBeGreaterThan(`${begin} I only`.length);
+    expect(heard.length).toBeGreaterThan(begin.length);
     expect(heard.length).toBeLessThan(INTRODUCTION.length);
   });
 
