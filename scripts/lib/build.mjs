@@ -8,8 +8,10 @@ const CONSOLE_SOURCES = [
   'apps/console/src',
   'apps/console/public',
   'apps/console/index.html',
+  'apps/console/embed.html',
   'apps/console/vite.config.ts',
   'packages/client/src',
+  'packages/element/src',
   'package-lock.json',
 ];
 const CONSOLE_RESULT = 'apps/console/dist/index.html';
