@@ -1,10 +1,11 @@
+import type { Codec } from '@humancast/protocol';
 import type { Decisions } from '@humancast/shared';
 import { testSize } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClip, FakeTime } from '../../testing/fakes.js';
 import { DelayEncoder, Receiver } from '../../testing/receiver.js';
-import type { Clip } from './clip.js';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { DecisionWriter } from './decision-writer.js';
 import { FollowerPlayer } from './follower-player.js';
 import { BLOCK_SAMPLES } from './playout.js';
@@ -21,11 +22,25 @@ const fail = (error: unknown) => {
   throw error;
 };
 
+/** A clip of one player, which has nothing in memory once it is released, and little behind what is followed. */
+class OwnClip extends FakeClip {
+  #fromFrame = 0;
+
+  override follow(positionSamples: number): void {
+    const shown = Math.ceil((positionSamples * this.fps.num) / (this.fps.den * 48_000)) - 1;
+    this.#fromFrame = Math.max(0, shown - (shown % this.gopFrames) - this.gopFrames);
+  }
+
+  override frame(codec: Codec, frame: number): PacketizedFrame | undefined {
+    return this.released > 0 || frame < this.#fromFrame ? undefined : super.frame(codec, frame);
+  }
+}
+
 /** A host and a follower on one clock. */
 class Fleet {
   readonly time = new FakeTime();
   readonly scheduler = new Scheduler(this.time, fail, this.time);
-  readonly segments = new Map<string, Clip>();
+  readonly segments = new Map<string, OwnClip>();
   readonly skews: number[] = [];
   missed = 0;
   /** A host's last published decisions. */
@@ -64,23 +79,26 @@ class Fleet {
         cutPolicy: 'now',
         crossfadeSamples: this.crossfadeSamples,
         pauseSamples: 24_000,
-        nextIdle: () => (this.mayStandIn ? idle : undefined),
+        nextIdle: () => (this.mayStandIn ? new OwnClip(idle) : undefined),
         isIdleReady: () => true,
       }),
-      openClip: async (segment) => this.segments.get(segment),
+      openClip: async (segment) => {
+        const clip = this.segments.get(segment);
+        return clip && new OwnClip(clip);
+      },
       onServed: ignore,
       onViewerFault: (_viewer, error) => fail(error),
       onFault: fail,
     });
   }
 
-  clip(segment: string, frames: number, role: 'idle' | 'speech' = 'speech'): FakeClip {
-    const clip = new FakeClip({ segment, frames, role });
+  clip(segment: string, frames: number, role: 'idle' | 'speech' = 'speech'): OwnClip {
+    const clip = new OwnClip({ segment, frames, role });
     this.segments.set(segment, clip);
     return clip;
   }
 
-  newHost(idle: Clip): SessionPlayer {
+  newHost(idle: OwnClip): SessionPlayer {
     return new SessionPlayer({
       clock: this.time,
       scheduler: this.scheduler,
@@ -96,7 +114,7 @@ class Fleet {
       crossfadeSamples: this.crossfadeSamples,
       stagger: new Stagger(),
       maySend: () => true,
-      nextIdle: () => idle,
+      nextIdle: () => new OwnClip(idle),
       isIdleReady: () => true,
       pauseSamples: 24_000,
       onWaiting: ignore,
@@ -277,7 +295,8 @@ describe('FollowerPlayer', () => {
         fleet.epoch = 2;
         const next = fleet.newHost(fleet.clip('idle', 60, 'idle'));
         if (last.after) next.resumeAt({ ...last.after, throughSeq: 2 });
-        for (const item of queue) if (item.seq >= (last.after?.seq ?? 0)) next.enqueue(item);
+        for (const item of queue)
+          if (item.seq >= (last.after?.seq ?? 0)) next.enqueue({ seq: item.seq, clip: new OwnClip(item.clip) });
         const timeline = new Timeline(last.anchorMs - REDIS_OFFSET_MS, 0);
         const fromEnd = last.audioSamples + last.opus.length * BLOCK_SAMPLES;
         fleet.follow(next);

@@ -39,7 +39,7 @@ export interface FollowerPlayerOptions extends ViewerFanoutOptions {
   /** Opus packet of 20 ms of silence. */
   readonly silence: Buffer;
   /** @returns The options of the stand-in that decides while the host is silent. @param segment the clip that plays. */
-  readonly standIn: (segment: string) => StandInOptions;
+  readonly standIn: (segment: string) => Omit<StandInOptions, 'onLeft'>;
   /** Opens a clip. @returns `undefined` if there is no such segment. */
   readonly openClip: (segment: string) => Promise<Clip | undefined>;
   readonly onFault: (error: unknown) => void;
@@ -79,6 +79,8 @@ export class FollowerPlayer {
   #standInSamples = 0;
   /** Frames that the stand-in has decided. */
   #ownFrames: ScheduledFrame[] = [];
+  /** Clips that are released once neither the stand-in nor one of these frames needs them. */
+  #left: Clip[] = [];
   /** Position of the last frame that was shown. */
   #shownSamples = Number.NEGATIVE_INFINITY;
   #epoch = 0;
@@ -164,9 +166,11 @@ export class FollowerPlayer {
     this.#dismiss();
     this.#viewers.clear();
     this.#runs.length = 0;
-    for (const opening of [...this.#stale, ...this.#clips.values(), ...this.#prepared.values()]) release(opening);
+    this.#ownFrames = [];
+    for (const opening of [...this.#stale, ...this.#clips.values(), ...this.#prepared.values()]) this.#release(opening);
     this.#clips.clear();
     this.#prepared.clear();
+    this.#releaseLeft();
   }
 
   /** Starts the timeline, or corrects it: the host's has drifted against it, or a new host has begun another one. */
@@ -234,7 +238,8 @@ export class FollowerPlayer {
       return queued ? [{ seq, clip: queued }] : [];
     });
     this.#standInSamples = samples;
-    return new StandIn(this.#options.standIn(after.segment), { ...after, clip }, samples, upcoming);
+    const options = { ...this.#options.standIn(after.segment), onLeft: (left: Clip) => void this.#left.push(left) };
+    return new StandIn(options, { ...after, clip }, samples, upcoming);
   }
 
   /** @returns The clip of a segment that is played, or comes next, if it is open. */
@@ -248,6 +253,20 @@ export class FollowerPlayer {
   #dismiss(): void {
     this.#standIn?.close();
     this.#standIn = undefined;
+  }
+
+  #release(opening: Opening): void {
+    opening.isReleased = true;
+    if (!opening.clip) return;
+    this.#left.push(opening.clip);
+    this.#releaseLeft();
+  }
+
+  #releaseLeft(): void {
+    if (this.#standIn) return;
+    const needed = new Set(this.#ownFrames.map(({ clip }) => clip));
+    for (const clip of this.#left) if (!needed.has(clip)) clip.release();
+    this.#left = this.#left.filter((clip) => needed.has(clip));
   }
 
   #peekFrame(): ScheduledFrame | undefined {
@@ -268,11 +287,12 @@ export class FollowerPlayer {
     this.#shownSamples = frame.positionSamples;
     const entry = frame === this.#ownFrames[0] ? undefined : this.#runs[0]?.entry;
     this.#drop(frame);
+    if (this.#left.length > 0) this.#releaseLeft();
     if (entry === undefined) return frame; // the stand-in follows its clips itself
-    for (const opening of this.#stale.splice(0)) release(opening);
+    for (const opening of this.#stale.splice(0)) this.#release(opening);
     for (const [other, opening] of this.#clips) {
       if (other >= entry) continue;
-      release(opening);
+      this.#release(opening);
       this.#clips.delete(other);
     }
     frame.clip.follow(Math.min(frame.positionSamples - frame.startSamples + LEAD_SAMPLES, frame.clip.durationSamples));
@@ -366,7 +386,7 @@ export class FollowerPlayer {
     for (const [segment, opening] of this.#prepared) {
       if (next.some((other) => other.segment === segment)) continue;
       this.#prepared.delete(segment);
-      release(opening);
+      this.#release(opening);
     }
   }
 
@@ -386,11 +406,6 @@ export class FollowerPlayer {
 interface End {
   readonly samples: number;
   readonly decisions: Decisions;
-}
-
-function release(opening: Opening): void {
-  opening.isReleased = true;
-  opening.clip?.release();
 }
 
 function frameOf({ startSamples, first }: FrameRun, clip: Clip, offset: number): ScheduledFrame {

@@ -14,6 +14,8 @@ export interface StandInOptions {
   readonly pauseSamples: number;
   readonly nextIdle: () => Clip | undefined;
   readonly isIdleReady: () => boolean;
+  /** Called with an idle clip that is not needed any more, except for the frames that {@link StandIn.next} has returned. */
+  readonly onLeft: (clip: Clip) => void;
 }
 
 /**
@@ -35,16 +37,19 @@ export class StandIn {
     fromSamples: number,
     upcoming: readonly QueueItem[],
   ) {
-    const { encoder, nextIdle } = options;
+    const { encoder, nextIdle, onLeft } = options;
     this.#encoder = encoder;
     const current = { seq: playing.seq, clip: new BorrowedClip(playing.clip) };
     let isFirst = playing.seq === 0;
     this.#playout = new Playout(encoder.lookaheadSamples - BLOCK_SAMPLES, {
       ...options,
       nextIdle: () => {
-        if (!isFirst) return nextIdle();
-        isFirst = false;
-        return current.clip;
+        if (isFirst) {
+          isFirst = false;
+          return current.clip;
+        }
+        const idle = nextIdle();
+        return idle && new BorrowedClip(idle, onLeft);
       },
       onStarted: () => {},
       onFinished: () => {},
@@ -83,9 +88,11 @@ export class StandIn {
 /** A clip that somebody else releases. */
 class BorrowedClip implements Clip {
   readonly clip: Clip;
+  readonly #onLeft: ((clip: Clip) => void) | undefined;
 
-  constructor(clip: Clip) {
+  constructor(clip: Clip, onLeft?: (clip: Clip) => void) {
     this.clip = clip;
+    this.#onLeft = onLeft;
   }
 
   get segment(): string {
@@ -127,5 +134,7 @@ class BorrowedClip implements Clip {
   follow(positionSamples: number): void {
     this.clip.follow(positionSamples);
   }
-  release(): void {}
+  release(): void {
+    this.#onLeft?.(this.clip);
+  }
 }

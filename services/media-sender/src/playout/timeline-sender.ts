@@ -175,9 +175,10 @@ export class TimelineSender implements Task {
 
   #showFrame(frame: ScheduledFrame, nowMs: number, lateMs: number): void {
     const { source, viewers, metrics, onFrameShown } = this.#options;
-    source.takeFrame();
     this.#showing = frame;
+    // Before it is taken, because its clip may be released then.
     viewers.show(frame, nowMs);
+    source.takeFrame();
     metrics.late('video', lateMs);
     metrics.frameSent(lateMs - this.#audioLateMs);
     onFrameShown?.(frame, nowMs);

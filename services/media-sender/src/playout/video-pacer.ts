@@ -354,7 +354,8 @@ export class VideoPacer {
   /** A clip that is resumed within a GOP needs that GOP again, because something else was decoded since. */
   #continues({ clip, frame }: ScheduledFrame): boolean {
     if (frame % clip.gopFrames === 0) return true;
-    return this.#last?.clip === clip && this.#last.frame === frame - 1;
+    // A follower continues a segment of its stand-in, or of the previous host, in another clip.
+    return this.#last?.clip.segment === clip.segment && this.#last.frame === frame - 1;
   }
 
   /** A viewer's video RTP timestamps only ever increase. */
