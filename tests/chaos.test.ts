@@ -170,16 +170,19 @@ describe('seeded faults', () => {
   const seed = Number(process.env['FAULTS_SEED'] ?? 1);
   const minutes = Number(process.env['FAULTS_MINUTES'] ?? 1);
 
-  it(
-    'violate no guarantee',
-    async () => {
+  it.each([
+    { spread: false, where: 'of sessions on one media-sender each' },
+    { spread: true, where: 'of sessions that are spread over several media-senders' },
+  ])(
+    'violate no guarantee $where',
+    async ({ spread }) => {
       const folder = mkdtempSync(join(tmpdir(), 'humancast-history-'));
       const path = join(folder, 'history.jsonl');
       try {
         const history = new HistoryFile(path);
-        history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: 'all' });
+        history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: 'all', spread });
         await withCleanup(async (cleanup) => {
-          const scene = await openHardScene(cleanup, { seed, history, sessions: 3, senders: 3, segments: 12 });
+          const scene = await openHardScene(cleanup, { seed, spread, history, sessions: 3, senders: 3, segments: 12 });
           cleanup.add(watchStalls(scene, history));
           const untilMs = performance.now() + minutes * 60_000;
           for (const step of plan(seed, Object.keys(HARD_FAULTS) as FaultName[], SHORT_PACE)) {

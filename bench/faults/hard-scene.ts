@@ -41,6 +41,8 @@ export interface HardSceneOptions {
   readonly senders: number;
   /** Number of segments; a session speaks each once. */
   readonly segments: number;
+  /** Whether a media-sender serves only one viewer of a session that it hosts, so that others follow. */
+  readonly spread: boolean;
   readonly history: History;
 }
 
@@ -53,7 +55,7 @@ export interface RunningScene extends HardScene {
 }
 
 export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions): Promise<RunningScene> {
-  const { seed, sessions, senders, segments, history } = options;
+  const { seed, sessions, senders, segments, spread, history } = options;
   const random = new FuzzRandom(seed ^ 0x5eed);
   const folder = mkdtempSync(join(tmpdir(), 'humancast-faults-'));
   cleanup.add(() => rmSync(folder, { recursive: true, force: true }));
@@ -88,6 +90,7 @@ export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions)
     env: {
       MAX_SESSIONS: String(sessions + 2),
       RENDITIONS: `vp8:vp8:${SIZE}:200k`,
+      ...(spread && { HOST_VIEWERS: '1' }),
       // All viewers and producers share one address and one key.
       ...GENEROUS_LIMITS,
     },

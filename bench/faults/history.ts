@@ -96,7 +96,15 @@ const faultSchema = z.object({
 export type FaultSpan = z.infer<typeof faultSchema>;
 
 export const historyRecordSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('run'), seed: z.int(), startedAt: z.string(), fps: z.number(), plan: z.string() }),
+  z.object({
+    type: z.literal('run'),
+    seed: z.int(),
+    startedAt: z.string(),
+    fps: z.number(),
+    plan: z.string(),
+    /** Whether followers serve viewers of a session, too, on connections that outlive a host. */
+    spread: z.boolean().default(false),
+  }),
   z.object({ type: z.literal('segment'), segment: id, frames: z.int() }),
   commandSchema,
   eventSchema,

@@ -29,6 +29,7 @@ const HELP = `npm run faults -- [options]
   --seed N        seed of the faults; printed; random by default
   --sessions N    sessions at once (6)
   --senders N     media-senders (3)
+  --spread        a media-sender serves one viewer of a session that it hosts, others follow
   --only A,B      faults to use: ${NAMES.join(', ')}
   --history FILE  history file, JSON lines (faults-history.jsonl)
   --report FILE   report file (faults-report.json)
@@ -41,6 +42,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     sessions: { type: 'string', default: '6' },
     senders: { type: 'string', default: '3' },
+    spread: { type: 'boolean', default: false },
     only: { type: 'string' },
     history: { type: 'string', default: 'faults-history.jsonl' },
     report: { type: 'string', default: 'faults-report.json' },
@@ -62,10 +64,12 @@ async function run(): Promise<void> {
   const machine = describeMachine();
   let watchdog: NodeJS.Timeout | undefined;
   await withCleanup(async (cleanup) => {
-    history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: names.join(',') });
+    const { spread } = values;
+    history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: names.join(','), spread });
     const scene = await openHardScene(cleanup, {
       seed,
       history,
+      spread,
       segments: 24,
       sessions: positive('--sessions', values.sessions),
       senders: positive('--senders', values.senders),

@@ -41,7 +41,7 @@ const DEFAULT_FPS = 25;
  * @param limits default: those for the run's frame rate.
  */
 export function checkHistory(records: readonly HistoryRecord[], limits?: Limits): CheckResult {
-  const fps = records.find((record) => record.type === 'run')?.fps ?? DEFAULT_FPS;
+  const { fps = DEFAULT_FPS, spread = false } = records.find((record) => record.type === 'run') ?? {};
   const run: RunHistory = {
     frames: new Map(
       records.filter((record) => record.type === 'segment').map(({ segment, frames }) => [segment, frames]),
@@ -49,6 +49,7 @@ export function checkHistory(records: readonly HistoryRecord[], limits?: Limits)
     faults: records.filter((record) => record.type === 'fault'),
     stalls: records.filter((record) => record.type === 'stall'),
     limits: limits ?? limitsFor(fps),
+    spread,
   };
   const sessions = sessionsOf(records);
   const violations = [

@@ -99,12 +99,13 @@ function missingBetween(session: SessionHistory, before: FrameRun, run: FrameRun
 }
 
 /**
- * Once any viewer's connection receives a newer epoch, none receives an older one. In a planned hand-over, the old host
- * sends until its viewers have switched.
+ * Once any viewer's connection receives a newer epoch, none receives an older one; in a spread session, none of this viewer,
+ * because other viewers stay at their followers. In a planned hand-over, the old host sends until its viewers have switched.
  */
 function oneHostAtATime({ connections }: SessionHistory, run: RunHistory) {
   return connections.flatMap((newer) =>
     connections
+      .filter((older) => !run.spread || older.viewer === newer.viewer)
       .filter((older) => older.epoch < newer.epoch && !isDelayed(older.lastMs, run))
       .flatMap((older) => {
         const bothMs = older.lastMs - newer.firstMs;

@@ -64,6 +64,8 @@ export interface RunHistory {
   readonly faults: readonly FaultSpan[];
   readonly stalls: readonly { readonly atMs: number; readonly stallMs: number }[];
   readonly limits: Limits;
+  /** Whether a connection may outlive the host whose epoch it began in. */
+  readonly spread: boolean;
 }
 
 export type SessionRule = (session: SessionHistory, run: RunHistory) => Omit<Violation, 'session'>[];

@@ -79,7 +79,7 @@ export class FakeClip implements Clip {
     return this.durationSamples - fromSamples;
   }
 
-  follow(): void {}
+  follow(_positionSamples: number): void {}
 
   release(): void {
     this.released++;

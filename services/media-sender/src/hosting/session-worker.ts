@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Avatar, type FinishReason, IDLE_STATE, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
 import {
   type DecisionLog,
@@ -141,6 +142,9 @@ export const HAND_OVER_MS = 5000;
 const THINKING_STATE = 'thinking';
 /** Samples of the clock of Redis that a timeline is continued by. */
 const CLOCK_SAMPLES = 4;
+/** Maximum wait for the media to continue another host's session, and its poll interval. */
+const CONTINUE_WAIT_MS = 500;
+const CONTINUE_POLL_MS = 10;
 /** Poll interval of the queue, in case a process died between queuing or interrupting and announcing it. */
 const QUEUE_REREAD_MS = 2000;
 
@@ -456,9 +460,18 @@ export class SessionWorker {
     this.contain(() => this.syncQueue());
     this.#stopSaving = this.#services.playheads.add(() => this.contain(() => this.#savePlayhead()));
     this.#queueTimer = setInterval(() => this.contain(() => this.syncQueue()), QUEUE_REREAD_MS);
-    if (this.#continued) this.contain(() => this.#spread.start());
+    if (this.#continued) this.contain(() => this.#continue());
     await this.syncViewers();
     this.#watchAlone();
+  }
+
+  /** Goes on where the previous host's followers are, once the media for that is here, so that they notice no step. */
+  async #continue(): Promise<void> {
+    const { nowMs } = this.#services;
+    const untilMs = nowMs() + CONTINUE_WAIT_MS;
+    await Promise.race([this.syncQueue(), sleep(CONTINUE_WAIT_MS)]);
+    while (!this.#player.canResume && nowMs() < untilMs) await sleep(CONTINUE_POLL_MS);
+    await this.#spread.start();
   }
 
   async handle(message: ToSender): Promise<void> {

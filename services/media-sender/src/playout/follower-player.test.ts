@@ -309,6 +309,41 @@ describe('FollowerPlayer', () => {
     );
   });
 
+  it('is where its host is when that one may send again, wherever in the speech', async () => {
+    const parts = fc.record({
+      afterMs: fc.integer({ min: 0, max: 1500 }),
+      // Less than the decided time ahead, and more than a stand-in plays.
+      suspendedMs: fc.oneof(fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 8200, max: 9000 })),
+      frames: fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 })),
+    });
+    await fc.assert(
+      fc.asyncProperty(parts, async ({ afterMs, suspendedMs, frames }) => {
+        const fleet = new Fleet();
+        const near = fleet.watchHost();
+        fleet.follow();
+        await fleet.advance(500);
+        const far = fleet.watchFollower();
+        await fleet.advance(300);
+        frames.forEach((count, i) => {
+          fleet.host.enqueue({ seq: i + 1, clip: fleet.clip(`s${i + 1}`, count) });
+        });
+        await fleet.advance(200 + afterMs);
+        fleet.host.suspend();
+        await fleet.advance(suspendedMs);
+        fleet.host.resume();
+        await fleet.advance(100);
+        const fromSamples = far.packets.at(-1)?.ticks ?? 0;
+        await fleet.advance(2000);
+        expectSame(near, far, fromSamples);
+        const spoken = far.video.filter(({ frame }) => frame.payloads[0]?.[1] === 's'.charCodeAt(0));
+        const bytes = spoken.map(({ frame }) => frame.payloads[0]?.toString('hex'));
+        // Each frame of speech once, unless the stand-in has gone silent.
+        if (suspendedMs < 8000) expect(new Set(bytes).size).toBe(bytes.length);
+      }),
+      { numRuns: testSize(60, 8) },
+    );
+  });
+
   it('shows the last frame in silence when it has no host for longer than any hand-over takes', async () => {
     const fleet = new Fleet();
     const near = fleet.watchHost();

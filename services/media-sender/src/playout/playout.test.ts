@@ -350,6 +350,21 @@ describe('Playout', () => {
     },
   );
 
+  it('continues in the next segment, whenever that is fetched', () => {
+    const rig = new Rig(silentIdle);
+    rig.playout.resumeAt({ segment: 's7', seq: 7, positionSamples: 0.4 * 48_000, throughSeq: 8 });
+    rig.playout.playedOn(0.3 * 48_000);
+    expect(rig.playout.canResume).toBe(false);
+    rig.playout.enqueue(speech(7, { frames: 15 }));
+    expect(rig.playout.canResume).toBe(true);
+    rig.play(2);
+    rig.playout.enqueue(speech(8));
+    rig.play(BLOCKS_PER_SECOND);
+    expect(rig.pcm.find((sample) => sample !== 0)).toBe(markedSample(0.2 * 24_000));
+    expect(rig.started).toEqual([7, 8]);
+    expect(rig.playout.canResume).toBe(true);
+  });
+
   describe('changeIdle()', () => {
     const playlist = (options: Partial<FakeClipOptions> = {}) => {
       let count = 0;

@@ -1,5 +1,5 @@
 import { type CutPolicy, type FinishReason } from '@humancast/protocol';
-import { CLOCK_PER_PCM } from '@humancast/shared';
+import { CLOCK_PER_PCM, CLOCK_RATE } from '@humancast/shared';
 import type { Clip } from './clip.js';
 import { fadeIn, largestStep, mixFadeOut } from './fade.js';
 import { frameAtOrAfter, frameOffsetSamples, frameTicks } from './timeline.js';
@@ -83,6 +83,8 @@ export interface Resumption {
 
 /** Queued clips whose beginning is fetched before their turn. */
 const PREFETCHED_ITEMS = 2;
+/** Media that is in memory when another host is continued: as much as it may have played meanwhile. */
+const RESUME_SAMPLES = CLOCK_RATE;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /**
@@ -209,6 +211,22 @@ export class Playout {
   resumeAt(resumption: Resumption): void {
     if (resumption.seq > 0) this.#resume = resumption;
     else this.#resumeIdle = resumption;
+  }
+
+  /**
+   * Whether the media is in memory to continue at once where another host was, also if it has played on for a moment. It is
+   * while nothing is to be resumed.
+   */
+  get canResume(): boolean {
+    const resume = this.#resume;
+    if (!resume) return true;
+    const index = this.#queue.findIndex(({ seq }) => seq === resume.seq);
+    if (index < 0) return false;
+    return this.#queue.slice(index, index + PREFETCHED_ITEMS).every((item) => {
+      const from = this.#startOf(item).samples;
+      const wanted = Math.min(item.clip.durationSamples - from, RESUME_SAMPLES);
+      return wanted <= 0 || item.clip.readySamples(from) >= wanted;
+    });
   }
 
   /** Advances the position to resume, because the previous host has played on meanwhile. */
@@ -404,9 +422,10 @@ export class Playout {
   #wasPlayed({ seq, clip }: QueueItem): boolean {
     const resume = this.#resume;
     if (resume?.seq !== seq || resume.positionSamples < clip.durationSamples) return false;
-    const next = this.#queue[1];
     const positionSamples = resume.positionSamples - clip.durationSamples;
-    this.#resume = next && next.seq <= resume.throughSeq ? { ...resume, seq: next.seq, positionSamples } : undefined;
+    // The next item may not have been fetched yet.
+    const next = this.#queue[1]?.seq ?? seq + 1;
+    this.#resume = next <= resume.throughSeq ? { ...resume, seq: next, positionSamples } : undefined;
     return true;
   }
 

@@ -223,6 +223,11 @@ export class SessionPlayer {
     this.#playedOn = playedOn;
   }
 
+  /** Whether the media is in memory to continue at once from another host's position. */
+  get canResume(): boolean {
+    return this.#playout.canResume;
+  }
+
   interrupt(throughSeq: number): void {
     const playhead = this.playhead();
     if (playhead && playhead.seq > 0 && playhead.seq <= throughSeq) this.#awaitInterruption(playhead.clip);
@@ -336,11 +341,21 @@ export class SessionPlayer {
     return this.#options.encoder.encode(this.#block, hasAudio);
   }
 
-  /** Decisions made ahead count as played, because followers have played them. Playout waits for the rest of the time. */
+  /**
+   * Decisions made ahead count as played, because followers have played them, and so does what they have gone on with by
+   * themselves. Playout waits for the rest of the time.
+   */
   #skip(blocks: number): void {
-    const played = this.#ahead.splice(0, blocks).length;
-    this.#playout.skip(blocks - played);
-    this.#undecidedSamples += (blocks - played) * BLOCK_SAMPLES;
+    const skipped = blocks - this.#ahead.splice(0, blocks).length;
+    const playedOn = this.#onDecided ? Math.min(skipped, STAND_IN_SAMPLES / BLOCK_SAMPLES) : 0;
+    for (let i = 0; i < playedOn; i++) this.#playout.next(this.#block);
+    this.#playout.skip(skipped - playedOn);
+    this.#undecidedSamples += skipped * BLOCK_SAMPLES;
+    if (playedOn === 0) return;
+    for (let frame = this.#playout.peekFrame(); frame; frame = this.#playout.peekFrame()) {
+      if (frame.positionSamples >= this.#undecidedSamples - BLOCK_SAMPLES) return;
+      this.#playout.takeFrame();
+    }
   }
 
   /** @returns The position up to which frames have been sent; everything decided, if followers have it. */
