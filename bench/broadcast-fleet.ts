@@ -29,7 +29,7 @@ import {
 } from '@humancast/shared';
 import { startRedis } from '@humancast/testkit';
 import { Worker } from 'bullmq';
-import { Placement } from '../services/media-sender/dist/hosting/placement.js';
+import { type Load, Placement } from '../services/media-sender/dist/hosting/placement.js';
 import { reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 
@@ -50,6 +50,9 @@ const SPARE = 0.2;
 const HEARTBEAT_MS = 250;
 const LEASE_MS = 1000;
 const CONCURRENCY = 32;
+const SESSION_CAPACITY = 40;
+/** As in a media-sender. */
+const SAMPLED_SENDERS = 16;
 /** Signaling processes that the viewers are connected to. */
 const MAILBOXES = 4;
 const REPORTS_AT_ONCE = 200;
@@ -105,6 +108,7 @@ class SimulatedSender {
     this.#placement = new Placement({
       capacity,
       taken: () => this.#taken,
+      otherUse: () => this.#hosted / SESSION_CAPACITY,
       others: () => this.#others(),
       waiting: () => queue.getWaitingCount(),
       publish: () => this.#publish(),
@@ -129,6 +133,10 @@ class SimulatedSender {
     await this.#senders.forget(this.id);
   }
 
+  get #hosted(): number {
+    return this.#isHost ? 1 : 0;
+  }
+
   get #taken(): number {
     return this.served.size + this.#opening;
   }
@@ -140,16 +148,18 @@ class SimulatedSender {
     else void this.#worker.pause(true);
   }
 
-  async #others() {
-    const records = (await this.#senders.list()).flatMap(({ record }) => record ?? []);
-    return records
-      .filter(({ id }) => id !== this.id)
-      .map(({ viewers, viewerCapacity }) => ({ sessions: viewers, capacity: viewerCapacity }));
+  async #others(): Promise<Load[]> {
+    const others = (await this.#senders.sample(SAMPLED_SENDERS)).filter(({ id }) => id !== this.id);
+    return others.map(({ viewers, viewerCapacity, sessions, capacity }) => ({
+      taken: viewers,
+      capacity: viewerCapacity,
+      otherUse: sessions / capacity,
+    }));
   }
 
   async #publish(): Promise<void> {
     const { id, capacity } = this;
-    const load = { sessions: this.#isHost ? 1 : 0, capacity: 40, viewers: this.#taken, viewerCapacity: capacity };
+    const load = { sessions: this.#hosted, capacity: SESSION_CAPACITY, viewers: this.#taken, viewerCapacity: capacity };
     const record = { id, mailbox: id, ...load, draining: false, accepting: true, startedAtMs: 1, hostname: 'bench' };
     await this.#senders.beat(record, LEASE_MS);
   }

@@ -50,6 +50,17 @@ describe('SenderRegistry', () => {
     expect((await senders.liveness([later.id])).get(later.id)?.overdue).toBe(false);
   });
 
+  it('sample() returns at most as many living senders, each once', async () => {
+    const all = [record(), record(), record()];
+    for (const one of all) await senders.beat(one, LEASE_MS);
+    await redis.del(keys.sender(all[2]?.id ?? ''));
+    expect(await senders.sample(1)).not.toHaveLength(2);
+    const ids = (await senders.sample(1000)).map(({ id }) => id);
+    expect(ids).toEqual(expect.arrayContaining([all[0]?.id, all[1]?.id]));
+    expect(ids).not.toContain(all[2]?.id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
   it('liveness() reports a closed process connection at once', async () => {
     const watched = record();
     const presence = redis.duplicate();

@@ -156,6 +156,13 @@ export class SenderRegistry {
     return Promise.all(ids.map(async (id) => ({ id, record: await this.get(id) })));
   }
 
+  /** @returns The records of living media-senders, of as many random announced ones. */
+  async sample(count: number): Promise<SenderRecord[]> {
+    const ids = await this.#redis.zrandmember(keys.senderIndex, count);
+    const records = await Promise.all([ids].flat().map((id) => this.get(id)));
+    return records.flatMap((record) => record ?? []);
+  }
+
   /** Removes a media-sender that shuts down. */
   async forget(id: string): Promise<void> {
     await this.#redis.unlink(keys.sender(id), keys.senderFence(id));

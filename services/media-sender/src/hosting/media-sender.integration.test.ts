@@ -256,7 +256,7 @@ describe('MediaSender', () => {
     const viewersQueue = new Queue(VIEWERS_QUEUE, { connection, prefix: BULL_PREFIX });
     cleanups.push(() => viewersQueue.close());
     const encoder = () => new OpusEncoder({ bitrateBps: 32_000, complexity: 0, mode: 'celt' });
-    const polls = vi.spyOn(senders, 'list');
+    const polls = vi.spyOn(senders, 'sample');
     const sender = new MediaSender({
       id,
       config,

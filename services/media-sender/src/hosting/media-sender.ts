@@ -33,7 +33,7 @@ import type { Scheduler } from '../playout/scheduler.js';
 import type { Sending } from '../playout/viewer-fanout.js';
 import { Admission, type PacketCounts } from './admission.js';
 import { Lease } from './lease.js';
-import { Placement } from './placement.js';
+import { type Load, Placement } from './placement.js';
 import { SessionFollower } from './session-follower.js';
 import { HAND_OVER_MS, SessionWorker, type WorkerServices } from './session-worker.js';
 
@@ -52,6 +52,11 @@ const JOB_LOCK_MS = 10_000;
  * Fraction of the lease. A blocking pop longer than this could consume a job after the process was frozen past its lease.
  */
 const JOB_WAIT = 0.8;
+/**
+ * Senders that one compares itself with. All of a larger fleet would cost Redis the square of its size, and the least loaded
+ * of so many random ones is among the least loaded of all.
+ */
+const SAMPLED_SENDERS = 16;
 /** Poll interval of the deletion log: a deleted segment is played no longer than this plus the read. */
 const DELETIONS_INTERVAL_MS = 500;
 
@@ -129,7 +134,8 @@ export class MediaSender {
     this.#placement = new Placement({
       capacity: config.maxSessions,
       taken: () => this.#taken,
-      others: () => this.#acceptingOthers(),
+      otherUse: () => this.placedViewerCount / config.maxViewers,
+      others: async () => (await this.#someOthers()).map(sessionLoad),
       waiting: () => this.#sessionsQueue.getWaitingCount(),
       publish: () => this.#lease.renew(),
       onChange: () => this.#updatePulling(),
@@ -138,10 +144,8 @@ export class MediaSender {
     this.#viewerPlacement = new Placement({
       capacity: config.maxViewers,
       taken: () => this.placedViewerCount,
-      others: async () =>
-        (await this.#acceptingOthers())
-          .filter(({ viewerCapacity }) => viewerCapacity > 0)
-          .map(({ viewers, viewerCapacity }) => ({ sessions: viewers, capacity: viewerCapacity })),
+      otherUse: () => this.#taken / config.maxSessions,
+      others: async () => (await this.#someOthers()).filter(({ viewerCapacity }) => viewerCapacity > 0).map(viewerLoad),
       waiting: () => this.#viewersQueue.getWaitingCount(),
       publish: () => this.#lease.renew(),
       onChange: () => this.#updatePullingViewers(),
@@ -563,13 +567,16 @@ export class MediaSender {
 
   /** @returns Whether another sender has free capacity; otherwise there is nobody to wait for. */
   async #othersHavePlaces(): Promise<boolean> {
-    return (await this.#acceptingOthers()).some(({ sessions, capacity }) => sessions < capacity);
+    const known = (await this.#options.senders.list()).flatMap(({ record }) => record ?? []);
+    return known.some((record) => this.#acceptsToo(record) && record.sessions < record.capacity);
   }
 
-  async #acceptingOthers(): Promise<SenderRecord[]> {
-    const { id, senders } = this.#options;
-    const records = (await senders.list()).flatMap(({ record }) => record ?? []);
-    return records.filter((record) => record.id !== id && record.accepting && !record.draining);
+  #acceptsToo({ id, accepting, draining }: SenderRecord): boolean {
+    return id !== this.#options.id && accepting && !draining;
+  }
+
+  async #someOthers(): Promise<SenderRecord[]> {
+    return (await this.#options.senders.sample(SAMPLED_SENDERS)).filter((record) => this.#acceptsToo(record));
   }
 
   #beat(): Promise<boolean> {
@@ -579,7 +586,7 @@ export class MediaSender {
         id,
         mailbox: id,
         sessions: this.#taken,
-        viewers: this.viewerCount,
+        viewers: this.placedViewerCount,
         viewerCapacity: config.maxViewers,
         capacity: config.maxSessions,
         draining: this.#draining,
@@ -602,4 +609,14 @@ export class MediaSender {
     // Others may have been given its viewers meanwhile.
     for (const follower of this.#followed.values()) void follower.sync().catch(() => {});
   }
+}
+
+/** @returns A sender's load by sessions, with that of its viewers. */
+function sessionLoad({ sessions, capacity, viewers, viewerCapacity }: SenderRecord): Load {
+  return { taken: sessions, capacity, otherUse: viewerCapacity > 0 ? viewers / viewerCapacity : 0 };
+}
+
+/** @returns A sender's load by viewers, with that of its sessions. */
+function viewerLoad({ sessions, capacity, viewers, viewerCapacity }: SenderRecord): Load {
+  return { taken: viewers, capacity: viewerCapacity, otherUse: sessions / capacity };
 }

@@ -1,24 +1,28 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fairShare, type Load, Placement } from './placement.js';
 
+const load = (taken: number, capacity: number, otherUse = 0): Load => ({ taken, capacity, otherUse });
+const one = (capacity: number, otherUse = 0) => ({ capacity, otherUse });
+
 describe('fairShare()', () => {
   it('allows a sender a tenth of its capacity more than the least-loaded sender', () => {
-    expect(fairShare(40, [{ sessions: 10, capacity: 40 }])).toBe(14);
-    expect(
-      fairShare(40, [
-        { sessions: 30, capacity: 40 },
-        { sessions: 0, capacity: 40 },
-      ]),
-    ).toBe(4);
+    expect(fairShare(one(40), [load(10, 40)])).toBe(14);
+    expect(fairShare(one(40), [load(30, 40), load(0, 40)])).toBe(4);
   });
 
   it('compares utilization, so that a larger sender takes more sessions', () => {
-    expect(fairShare(80, [{ sessions: 10, capacity: 20 }])).toBe(48);
+    expect(fairShare(one(80), [load(10, 20)])).toBe(48);
+  });
+
+  it('weighs sessions and viewers by their part of the capacity', () => {
+    expect(fairShare(one(40), [load(0, 40, 0.5)])).toBe(24);
+    expect(fairShare(one(40, 0.25), [load(20, 40)])).toBe(14);
+    expect(fairShare(one(500, 0.5), [load(0, 500)])).toBeLessThan(0);
   });
 
   it('ignores senders that are full, and allows the full capacity if there are no others', () => {
-    expect(fairShare(40, [{ sessions: 5, capacity: 5 }])).toBe(40);
-    expect(fairShare(40, [])).toBe(40);
+    expect(fairShare(one(40), [load(5, 5)])).toBe(40);
+    expect(fairShare(one(40), [])).toBe(40);
   });
 });
 
@@ -35,6 +39,7 @@ describe('Placement', () => {
     const placement: Placement = new Placement({
       capacity: 40,
       taken: () => state.taken,
+      otherUse: () => 0,
       others: async () => state.others,
       waiting: async () => state.waiting,
       publish: async () => {
@@ -48,21 +53,21 @@ describe('Placement', () => {
   }
 
   it('leaves sessions to a clearly less loaded sender until that one has caught up', async () => {
-    const { placement, state } = place({ taken: 10, others: [{ sessions: 0, capacity: 40 }] });
+    const { placement, state } = place({ taken: 10, others: [load(0, 40)] });
     await vi.advanceTimersByTimeAsync(0);
     expect(placement.open).toBe(false);
-    state.others = [{ sessions: 8, capacity: 40 }];
+    state.others = [load(8, 40)];
     await vi.advanceTimersByTimeAsync(250);
     expect(state.changes).toEqual([false, true]);
     placement.stop();
   });
 
   it('stops in the middle of a burst, publishes its load, and continues once the others have caught up', async () => {
-    const { placement, state } = place({ others: [{ sessions: 0, capacity: 40 }], waiting: 20 });
+    const { placement, state } = place({ others: [load(0, 40)], waiting: 20 });
     await vi.advanceTimersByTimeAsync(0);
     for (; placement.open; placement.changed()) state.taken++;
     expect(state.taken).toBe(4);
-    state.others = [{ sessions: 4, capacity: 40 }];
+    state.others = [load(4, 40)];
     await vi.advanceTimersByTimeAsync(20);
     expect(state.published).toBe(1);
     expect(placement.open).toBe(true);
@@ -70,7 +75,7 @@ describe('Placement', () => {
   });
 
   it('takes sessions one at a time that a dead or stuck sender leaves waiting', async () => {
-    const { placement, state } = place({ taken: 10, others: [{ sessions: 0, capacity: 40 }] });
+    const { placement, state } = place({ taken: 10, others: [load(0, 40)] });
     await vi.advanceTimersByTimeAsync(0);
     expect(placement.open).toBe(false);
     state.waiting = 2;
@@ -89,6 +94,7 @@ describe('Placement', () => {
     const placement = new Placement({
       capacity: 2,
       taken: () => 2,
+      otherUse: () => 0,
       others,
       waiting: async () => 5,
       publish: async () => {},

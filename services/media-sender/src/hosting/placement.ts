@@ -4,29 +4,34 @@ const BAND = 0.1;
 const WAITING_POLL_MS = 20;
 const MAX_YIELDED_POLLS = 3;
 
-/** The load of a media-sender that accepts sessions. */
+/** The load of a media-sender: of what is placed, sessions or viewers, and of the other kind. */
 export interface Load {
-  readonly sessions: number;
+  readonly taken: number;
   readonly capacity: number;
+  /** Utilization by the other kind, which uses the same CPU: 0 to 1. */
+  readonly otherUse: number;
 }
 
 /**
- * @param others Senders that accept sessions; full ones are ignored.
- * @returns How many sessions a sender may have, including the next one, without being clearly fuller than the least loaded.
+ * @param others Senders that accept what is placed; full ones are ignored.
+ * @returns How many a sender may have, including the next one, without being clearly fuller than the least loaded. Sessions
+ * and viewers are weighted by what they cost: each its part of `MAX_SESSIONS` or `MAX_VIEWERS`.
  */
-export function fairShare(capacity: number, others: readonly Load[]): number {
-  const free = others.filter((other) => other.sessions < other.capacity);
-  const least = Math.min(...free.map((other) => other.sessions / other.capacity));
-  return Math.min(capacity, Math.floor(least * capacity) + Math.ceil(BAND * capacity));
+export function fairShare({ capacity, otherUse }: Omit<Load, 'taken'>, others: readonly Load[]): number {
+  const free = others.filter((other) => other.taken < other.capacity);
+  const least = Math.min(...free.map((other) => other.taken / other.capacity + other.otherUse));
+  return Math.min(capacity, Math.floor((least - otherUse) * capacity) + Math.ceil(BAND * capacity));
 }
 
 export interface PlacementOptions {
   readonly capacity: number;
-  /** Sessions of this sender, including those being opened. */
+  /** Sessions or viewers of this sender, including those being opened. */
   readonly taken: () => number;
-  /** Last published load of the other senders that accept sessions. */
+  /** This sender's {@link Load.otherUse}. */
+  readonly otherUse: () => number;
+  /** Last published load of other senders that accept sessions. */
   readonly others: () => Promise<readonly Load[]>;
-  /** Sessions that wait for a sender. */
+  /** Sessions or viewers that wait for a sender. */
   readonly waiting: () => Promise<number>;
   /** Publishes this sender's load. */
   readonly publish: () => Promise<void>;
@@ -37,7 +42,7 @@ export interface PlacementOptions {
 }
 
 /**
- * Balances sessions without a coordinator: a sender that is clearly fuller than the least-loaded one does not pull jobs. The
+ * Balances sessions, or viewers, without a coordinator: a sender that is clearly fuller than the least-loaded one does not pull jobs. The
  * others' load may be stale (a sender may be dead or stuck), so a session that still waits after a few polls is taken
  * anyway.
  */
@@ -84,9 +89,9 @@ export class Placement {
   }
 
   async poll(): Promise<void> {
-    const { capacity, taken, others, waiting, publish } = this.#options;
+    const { capacity, taken, otherUse, others, waiting, publish } = this.#options;
     if (!this.#open) await publish();
-    const share = fairShare(capacity, await others());
+    const share = fairShare({ capacity, otherUse: otherUse() }, await others());
     const yields = taken() >= share && !this.#isFull();
     this.#yieldedPolls = yields && (await waiting()) > 0 ? this.#yieldedPolls + 1 : 0;
     this.#apply(this.#yieldedPolls > MAX_YIELDED_POLLS ? Math.min(taken() + 1, capacity) : share);
