@@ -57,11 +57,13 @@ function framesInQueueOrder(session: SessionHistory) {
 
 /**
  * On one connection without packet loss, a segment reported as played to its end was received from the first frame to the
- * last.
+ * last; in a spread session, unless its media-sender fell silent, because the others went on.
  */
-function noFrameIsMissing(session: SessionHistory, { frames }: RunHistory) {
+function noFrameIsMissing(session: SessionHistory, history: RunHistory) {
+  const { frames, spread } = history;
   return consecutive(session)
     .filter(([before, run]) => before.lostBefore === before.lostAfter && before.lostAfter === run.lostBefore)
+    .filter(([before, run]) => !(spread && fellSilent(before, run, history)))
     .flatMap(([before, run]) => {
       if (before.segment !== run.segment) return missingBetween(session, before, run, frames.get(before.segment));
       const last = lastFrameBefore(session, run);

@@ -65,6 +65,8 @@ export class SessionSpread {
   readonly #offered = new Map<string, ViewerRecord>();
   #timer: NodeJS.Timeout | undefined;
   #checksAlone = 0;
+  /** Whether there were followers at the last check. */
+  #isFollowed = false;
   readonly #pending = new Set<Promise<void>>();
   #isPublishing = false;
   #isClosed = false;
@@ -78,8 +80,12 @@ export class SessionSpread {
     return this.#timer !== undefined;
   }
 
-  /** Publishes what is played, because there are followers or will be. */
-  async start(): Promise<void> {
+  /**
+   * Publishes what is played, because there are followers or will be.
+   * @param isFollowed Whether the previous host had followers.
+   */
+  async start({ isFollowed = false } = {}): Promise<void> {
+    this.#isFollowed ||= isFollowed;
     this.#checksAlone = 0;
     if (this.#timer || this.#isClosed) return;
     this.#timer = setInterval(() => void this.#check(), CHECK_MS);
@@ -98,10 +104,13 @@ export class SessionSpread {
     if (this.#isClosed || !this.#timer || this.#isPublishing) return;
     onFollowed();
     this.#isPublishing = true;
-    player.follow((step) => {
-      const content = this.#writer.add(step);
-      if (content) this.#publish(content);
-    });
+    player.follow(
+      (step) => {
+        const content = this.#writer.add(step);
+        if (content) this.#publish(content);
+      },
+      () => this.#isFollowed,
+    );
     logger.info('session is played by other media-senders, too');
   }
 
@@ -180,7 +189,8 @@ export class SessionSpread {
         if (!record || record.sender !== undefined) this.#offered.delete(known.viewer);
         else this.#offer(record);
       }
-      const isAlone = this.#offered.size === 0 && (await registry.followers(session)).length === 0;
+      this.#isFollowed = (await registry.followers(session)).length > 0;
+      const isAlone = this.#offered.size === 0 && !this.#isFollowed;
       this.#checksAlone = isAlone ? this.#checksAlone + 1 : 0;
       if (this.#checksAlone >= CHECKS_ALONE) this.#stop();
     } catch (error) {

@@ -471,7 +471,7 @@ export class SessionWorker {
     const untilMs = nowMs() + CONTINUE_WAIT_MS;
     await Promise.race([this.syncQueue(), sleep(CONTINUE_WAIT_MS)]);
     while (!this.#player.canResume && nowMs() < untilMs) await sleep(CONTINUE_POLL_MS);
-    await this.#spread.start();
+    await this.#spread.start({ isFollowed: true });
   }
 
   async handle(message: ToSender): Promise<void> {

@@ -77,6 +77,7 @@ export class SessionPlayer {
   /** Timeline position of the audio packet that is decided next. */
   #undecidedSamples = 0;
   #onDecided: ((step: DecidedStep) => void) | undefined;
+  #isFollowed = () => false;
   #interruption: Interruption | undefined;
   #phase: number | undefined;
   /** Time span in which the previous host plays on, monotonic ms. */
@@ -180,8 +181,9 @@ export class SessionPlayer {
    * Decides 80 ms ahead from now on and passes on what is decided, so that followers can play the same at the same time. A
    * barge-in takes effect after what has been passed on. `undefined` stops it.
    */
-  follow(onDecided: ((step: DecidedStep) => void) | undefined): void {
+  follow(onDecided: ((step: DecidedStep) => void) | undefined, isFollowed = () => true): void {
     this.#onDecided = onDecided;
+    this.#isFollowed = isFollowed;
   }
 
   /** Decides this far ahead at once, because another host takes over and must not be late for the followers. */
@@ -347,7 +349,7 @@ export class SessionPlayer {
    */
   #skip(blocks: number): void {
     const skipped = blocks - this.#ahead.splice(0, blocks).length;
-    const playedOn = this.#onDecided ? Math.min(skipped, STAND_IN_SAMPLES / BLOCK_SAMPLES) : 0;
+    const playedOn = this.#onDecided && this.#isFollowed() ? Math.min(skipped, STAND_IN_SAMPLES / BLOCK_SAMPLES) : 0;
     for (let i = 0; i < playedOn; i++) this.#playout.next(this.#block);
     this.#playout.skip(skipped - playedOn);
     this.#undecidedSamples += skipped * BLOCK_SAMPLES;
