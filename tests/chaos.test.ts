@@ -165,10 +165,10 @@ function named(stack: Stack, name: string): StackProcess[] {
   return stack.processes.filter((process) => process.name === name);
 }
 
-/** `npm run faults` for a minute, with short pauses. `FAULTS_SEED` and `FAULTS_MINUTES` override seed and duration. */
+/** `npm run faults` for half a minute each, with short pauses. `FAULTS_SEED` and `FAULTS_MINUTES` override seed and duration. */
 describe('seeded faults', () => {
   const seed = Number(process.env['FAULTS_SEED'] ?? 1);
-  const minutes = Number(process.env['FAULTS_MINUTES'] ?? 1);
+  const minutes = Number(process.env['FAULTS_MINUTES'] ?? 0.6);
 
   it.each([
     { spread: false, where: 'of sessions on one media-sender each' },
