@@ -90,7 +90,7 @@ export class VoiceActivity {
     powers.measure(pcm, heardBands);
     const share = this.#gate.unexplained(heardBands, played);
     const isVoice = this.#options.classifier.isSpeech(pcm) && share > (this.#isSpeaking ? SPEECH_SHARE : ONSET_SHARE);
-    this.#gate.learn(heardBands, played, isVoice);
+    this.#gate.learn(heardBands, played, isVoice || this.#isSpeaking);
     return isVoice;
   }
 }
