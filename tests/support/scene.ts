@@ -40,14 +40,18 @@ export class Scene {
     this.producer = new Producer(stack);
   }
 
-  /** Starts a stack with the avatar `lights`. @param clips Its idle clips by file name. Default: two seconds of red. */
-  static async start(options: StackOptions = {}, clips = ONE_RED): Promise<Scene> {
+  /**
+   * Starts a stack with the avatar `lights`.
+   * @param clips Its idle clips by file name. Default: two seconds of red.
+   * @param browserArgs Additional arguments of the browser.
+   */
+  static async start(options: StackOptions = {}, clips = ONE_RED, browserArgs: readonly string[] = []): Promise<Scene> {
     const scene = new Scene(await startStack(options));
     await scene.#setUp(async () => {
       for (const [name, clip] of Object.entries(clips))
         makeTestClip(join(scene.stack.mediaDir, 'lights/idle', name), clip);
       await scene.producer.idleLoaded('lights', Object.keys(clips).length);
-    });
+    }, browserArgs);
     return scene;
   }
 

@@ -217,6 +217,11 @@ export class HumanCastElement extends BaseElement {
     return this.#session?.waitingPosition;
   }
 
+  /** The client's session, for what the element has no control for, such as a `Microphone`. */
+  get connection(): Session | undefined {
+    return this.#session;
+  }
+
   /** Whether speech plays, as opposed to idle clips. */
   get speaking(): boolean {
     return this.#speaking;

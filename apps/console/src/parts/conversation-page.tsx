@@ -10,6 +10,7 @@ import { ActivityCard } from './activity-card.js';
 import { Brand } from './brand.js';
 import { nameOf } from './chooser.js';
 import { Figures } from './figures.js';
+import { MicrophoneBar } from './microphone-bar.js';
 import { Player } from './player.js';
 import { SayBar } from './say-bar.js';
 import { SegmentsCard, titleOf } from './segments-card.js';
@@ -31,6 +32,8 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
   const playing = isConnected(state);
   const segmentName = (id: string) => saying.texts.get(id) ?? names.get(id) ?? 'A clip';
   const control = credentials && mayControl(credentials.token) ? credentials : undefined;
+  const connection = playing ? cast.current?.connection : undefined;
+  const speaker = connection?.canSpeak ? connection : undefined;
   const title = visit.kind === 'avatar' ? nameOf({ id: visit.avatar, name: visit.avatar }) : 'Live conversation';
 
   useEffect(() => {
@@ -50,6 +53,7 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
           )}
         </Player>
       </main>
+      {speaker && <MicrophoneBar session={speaker} />}
       {control && conversation.canSay && !over && (
         <SayBar
           name={title}
