@@ -127,6 +127,10 @@ export const media = dashboard('humancast-media', 'Media', 'Loading, live pushes
           legend: 'seconds of media per second',
         },
         { expr: 'sum(humancast_loader_live_pushes)', legend: 'pushes' },
+        {
+          expr: 'sum(increase(humancast_loader_live_renditions_dropped_total[10m]))',
+          legend: 'renditions left out in 10 min',
+        },
       ],
       { min: 0 },
     ),

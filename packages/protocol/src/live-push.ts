@@ -70,6 +70,8 @@ const liveStatusSchema = z.object({
   lagMs: z.number(),
   /** Number of float samples outside −1…1 or NaN so far. */
   clampedSamples: z.int(),
+  /** Number of renditions that are encoded; fewer while encoding would be slower than real time. */
+  renditions: z.int().optional(),
 });
 export type LiveStatus = z.infer<typeof liveStatusSchema>;
 

@@ -127,6 +127,7 @@ export function createSegmentLoader({ config, logger, tracer, metrics, ...testin
       config,
       store,
       archive,
+      ladders,
       quota,
       live: new RedisLiveWriter(mediaRedis),
       backdrops: new Backdrops(resolve(config.mediaDir), config),

@@ -84,6 +84,7 @@ class LiveStatus(TypedDict, total=False):
     readyMs: float
     lagMs: float
     clampedSamples: int
+    renditions: int
 
 
 class LiveResult(TypedDict):

@@ -1,7 +1,7 @@
 import { FRAME_RATES } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CLOCK_RATE, durationSamplesOf, gopCount, pcmChunkCount } from './manifest.js';
+import { CLOCK_RATE, durationSamplesOf, gopCount, pcmChunkCount, steadyRenditions } from './manifest.js';
 
 describe('durationSamplesOf()', () => {
   it('is exact if the video is a whole number of samples', () => {
@@ -46,4 +46,12 @@ describe('gopCount() and pcmChunkCount()', () => {
     expect(pcmChunkCount({ pcmSamples: 0 })).toBe(0);
     expect(pcmChunkCount({ pcmSamples: 24_001 })).toBe(2);
   });
+});
+
+it('steadyRenditions() are the smallest of each codec; of equal ones the last', () => {
+  const rendition = (codec: 'vp8' | 'h264', bitrateBps: number) => {
+    return { id: `${codec}-${bitrateBps}`, codec, width: 2, height: 2, bitrateBps, bytes: 0 };
+  };
+  expect(steadyRenditions([rendition('vp8', 1), rendition('h264', 9), rendition('vp8', 5)])).toEqual([0, 1]);
+  expect(steadyRenditions([rendition('vp8', 5), rendition('vp8', 5)])).toEqual([1]);
 });

@@ -108,6 +108,20 @@ export function pendingRenditions({ missingRenditions = [] }: Pick<SegmentManife
   return missingRenditions.filter(({ failure }) => failure === undefined);
 }
 
+/**
+ * @returns The indices of the smallest rendition of each codec. A live segment has all of their frames, and each comes after
+ * the same frame of the larger ones, which may lack whole GOPs.
+ */
+export function steadyRenditions(renditions: SegmentManifest['renditions']): number[] {
+  const smallest = new Map<string, number>();
+  for (const [i, { codec, bitrateBps }] of renditions.entries()) {
+    const former = renditions[smallest.get(codec) ?? i];
+    // Of equal ones the last, because larger ones are encoded first, in their order.
+    if (!former || bitrateBps <= former.bitrateBps) smallest.set(codec, i);
+  }
+  return [...smallest.values()];
+}
+
 export function gopCount(manifest: Pick<SegmentManifest, 'frames' | 'gopFrames'>): number {
   return Math.ceil(manifest.frames / manifest.gopFrames);
 }

@@ -48,7 +48,7 @@ beforeEach(() => {
   clip = open();
 });
 
-function open(): LiveClip {
+function open(manifest = MANIFEST): LiveClip {
   const reader: LiveReader = {
     follow(_, onEntry) {
       following = true;
@@ -69,7 +69,7 @@ function open(): LiveClip {
       return Buffer.from(chunk.buffer);
     },
   };
-  return new LiveClip(MANIFEST, {
+  return new LiveClip(manifest, {
     reader,
     packetizerOf,
     startSamples: START_SAMPLES,
@@ -118,6 +118,48 @@ describe('LiveClip', () => {
     addSound(40);
     expect(clip.availability(0, 960)).toBe('late');
     addSound(20);
+    expect(clip.availability(0, 960)).toBe('ready');
+  });
+
+  it('plays on while a larger rendition is left out for some GOPs', () => {
+    const [small] = MANIFEST.renditions;
+    if (!small) throw new Error('no rendition');
+    clip = open({ ...MANIFEST, renditions: [{ ...small, id: 'large', bitrateBps: 1_000_000 }, small] });
+    const add = (from: number, to: number, ...renditions: number[]) => {
+      for (let frame = from; frame < to; frame++) {
+        for (const rendition of renditions) {
+          onPart({ kind: 'frame', rendition, frame, keyframe: frame % GOP === 0, data: frameData(frame) });
+        }
+      }
+    };
+    addSound(5000);
+    add(0, GOP, 0, 1);
+    add(GOP, 2 * GOP, 1);
+    expect(clip.availability(0, 2 * 48_000)).toBe('ready');
+    expect(numberOf(clip.frame('vp8', GOP - 1, 0))).toBe(GOP - 1);
+    expect(clip.frame('vp8', GOP, 0)).toBeUndefined();
+    expect(numberOf(clip.frame('vp8', GOP, 1))).toBe(GOP);
+    clip.follow(1.5 * 48_000);
+    // Frames after a gap are useless until a GOP begins.
+    onPart({ kind: 'frame', rendition: 0, frame: 2 * GOP - 1, keyframe: false, data: frameData(0) });
+    add(2 * GOP, 3 * GOP, 0, 1);
+    expect(clip.frame('vp8', 2 * GOP - 1, 0)).toBeUndefined();
+    expect(numberOf(clip.frame('vp8', 2 * GOP, 0))).toBe(2 * GOP);
+    expect(numberOf(clip.frame('vp8', 3 * GOP - 1, 0))).toBe(3 * GOP - 1);
+    clip.follow(2.5 * 48_000);
+    expect(numberOf(clip.frame('vp8', 2 * GOP + 5, 0))).toBe(2 * GOP + 5);
+  });
+
+  it('waits for the smallest rendition, which comes last of each frame', () => {
+    const [small] = MANIFEST.renditions;
+    if (!small) throw new Error('no rendition');
+    clip = open({ ...MANIFEST, renditions: [{ ...small, id: 'large', bitrateBps: 1_000_000 }, small] });
+    addSound(200);
+    addFrames(5);
+    expect(clip.availability(0, 960)).toBe('late');
+    for (let frame = 0; frame < 5; frame++) {
+      onPart({ kind: 'frame', rendition: 1, frame, keyframe: frame === 0, data: frameData(frame) });
+    }
     expect(clip.availability(0, 960)).toBe('ready');
   });
 

@@ -7,6 +7,7 @@ import {
   type LiveReader,
   PCM_CHUNK_SAMPLES,
   type SegmentManifest,
+  steadyRenditions,
 } from '@humancast/shared';
 import { type Availability, type Clip, rungAt } from '../playout/clip.js';
 import { frameAtOrAfter, frameOffsetSamples } from '../playout/timeline.js';
@@ -51,7 +52,7 @@ export class LiveClip implements Clip {
   constructor(manifest: SegmentManifest, options: LiveClipOptions) {
     this.#manifest = manifest;
     this.#options = options;
-    this.#tail = new LiveTail(manifest.renditions.length, manifest.gopFrames);
+    this.#tail = new LiveTail(manifest.renditions.length, steadyRenditions(manifest.renditions), manifest.gopFrames);
     this.#stored = new SegmentClip(manifest, options);
     this.#packetizers = manifest.renditions.map(({ codec }) => options.packetizerOf(codec));
     this.#heardMs = options.nowMs();

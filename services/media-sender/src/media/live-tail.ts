@@ -7,16 +7,19 @@ import type { PacketizedFrame } from '../rtp/packetized-frame.js';
  */
 export class LiveTail {
   readonly #gopFrames: number;
-  /** Frames from `firstFrame` on, for each rendition. */
+  /** Frames from `firstFrame` on, for each rendition; those that are not steady have gaps of whole GOPs. */
   readonly #frames: PacketizedFrame[][];
+  readonly #steady: readonly number[];
   readonly #chunks = new Map<number, Int16Array>();
   /** `undefined` until media has arrived. */
   #firstFrame: number | undefined;
   #firstChunk: number | undefined;
   #endSample = 0;
 
-  constructor(renditions: number, gopFrames: number) {
+  /** @param steady Renditions that have every frame, see `steadyRenditions()`. */
+  constructor(renditions: number, steady: readonly number[], gopFrames: number) {
     this.#gopFrames = gopFrames;
+    this.#steady = steady;
     this.#frames = Array.from({ length: renditions }, () => []);
   }
 
@@ -25,9 +28,9 @@ export class LiveTail {
     return this.#firstFrame ?? 0;
   }
 
-  /** Number of frames that all renditions have. */
+  /** Number of frames that the steady renditions have. */
   get endFrame(): number {
-    return this.firstFrame + Math.min(...this.#frames.map((frames) => frames.length));
+    return this.firstFrame + Math.min(...this.#steady.map((rendition) => this.#frames[rendition]?.length ?? 0));
   }
 
   /** First PCM sample in memory, which begins a chunk. */
@@ -46,8 +49,11 @@ export class LiveTail {
       this.#firstFrame = number;
     }
     const frames = this.#frames[rendition];
-    // Only the next frame is accepted, because a gap would shift all that follow.
-    if (frames && number === this.#firstFrame + frames.length) frames.push(frame);
+    if (!frames) return;
+    const index = number - this.#firstFrame;
+    // A gap of a rendition that was dropped for a time ends where a GOP begins. Of another gap, the rest is useless.
+    const isNext = index === frames.length;
+    if (isNext || (index > frames.length && number % this.#gopFrames === 0)) frames[index] = frame;
   }
 
   addSound(sample: number, pcm: Int16Array): void {

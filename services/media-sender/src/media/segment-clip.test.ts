@@ -239,6 +239,20 @@ describe('SegmentClip', () => {
     expect(clip.availability(SECOND, 2 * SECOND)).toBe('gone');
   });
 
+  it('reads the smallest rendition, too, once a part of a larger one is lost', async () => {
+    const vp8 = renditionOf('vp8');
+    const small = { ...vp8, id: 's', bitrateBps: 0.1 };
+    const { store, lost, open } = setUp({ renditions: [vp8, small] });
+    store.missing.add('v/0');
+    const clip = open();
+    clip.follow(0);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(lost).toEqual(['v/0']);
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.availability(0, SECOND)).toBe('ready'));
+    expect(clip.frame('vp8', 0, 1)?.payloads[0]?.[0]).toBe(0);
+  });
+
   it('reads only the rendition of a codec that is sent', async () => {
     const { store, open } = setUp({ renditions: [...manifest.renditions, { ...renditionOf('vp8'), id: 'v2' }] });
     store.missing.add('v2/0');

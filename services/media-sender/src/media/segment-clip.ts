@@ -50,6 +50,8 @@ export class SegmentClip implements Clip {
   readonly #pcm: Slot<Int16Array>[];
   #firstGop = 0;
   #firstChunk = 0;
+  /** Whether a part of a rendition is lost, so that the smallest of each codec is read, too. */
+  #hasHoles = false;
   #released = false;
   readonly #unwatch: (() => void) | undefined;
 
@@ -226,8 +228,10 @@ export class SegmentClip implements Clip {
   #settle<T>(slots: Slot<T>[], index: number, what: string, value: T | undefined, error?: unknown): void {
     if (this.#released) return;
     slots[index] = value ?? 'lost';
-    if (value === undefined) this.#options.onLost?.(what, error);
-    else this.#options.onLoaded?.();
+    if (value === undefined) {
+      this.#hasHoles = true;
+      this.#options.onLost?.(what, error);
+    } else this.#options.onLoaded?.();
   }
 
   async #load<T>(load: () => Promise<T | undefined>): Promise<T | undefined> {
@@ -246,7 +250,9 @@ export class SegmentClip implements Clip {
   /** @returns Whether a rendition is to be read: one that is sent or about to be, of a codec with viewers. */
   #isWatched(codec: Codec, rung: number): boolean {
     const { demand } = this.#options;
-    return demand ? demand.has(codec, rung, this.rungs(codec).length) : rung === 0;
+    const { length } = this.rungs(codec);
+    if (this.#hasHoles && rung === length - 1) return true;
+    return demand ? demand.has(codec, rung, length) : rung === 0;
   }
 
   #fetchGops(rendition: Rendition, from: number, to: number): void {

@@ -38,9 +38,15 @@ describe('temporal layers', () => {
     const size = { width: WIDTH, height: HEIGHT };
     const renditions = [LARGE, SMALL].map((rendition) => ({ ...rendition, ...size }));
     const fps = { num: gopFrames, den: 1 };
-    const encoder = new LiveEncoder({ ...size, pixelFormat: 'bgr24', fps, gopFrames, renditions }, (frame) => {
-      if (frame.rendition === 1) sent.push(frame);
-    });
+    const encoder = new LiveEncoder(
+      { ...size, pixelFormat: 'bgr24', fps, gopFrames, renditions },
+      {
+        onFrame: (frame) => {
+          if (frame.rendition === 1) sent.push(frame);
+        },
+        nowMs: () => 0,
+      },
+    );
     const frame = Buffer.alloc(WIDTH * HEIGHT * 3);
     for (let i = 0; i < 2 * gopFrames; i++) {
       for (let at = 0; at < frame.length; at++) frame[at] = (at + i * 5 * (1 + ((at >> 8) % 3))) & 0xff;

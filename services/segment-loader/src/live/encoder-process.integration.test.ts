@@ -38,6 +38,7 @@ async function begin(setup: Partial<EncoderSetup> = {}) {
     },
     {
       onFrame: (rendition, number, keyframe, data) => frames.push({ rendition, number, keyframe, data }),
+      onRenditions: () => {},
       onTaken: () => {},
       onFailed: (error) => errors.push(error),
     },

@@ -31,6 +31,8 @@ export interface Backdrop {
 
 export interface EncoderHandlers {
   onFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): void;
+  /** Called when another number of renditions is encoded from the next frame on. */
+  onRenditions(count: number): void;
   /** Called when one sent message has been processed. */
   onTaken(): void;
   /** Called at most once, when the encoder fails; nothing is called after it. */
@@ -158,6 +160,9 @@ export class EncoderProcess {
         break;
       case FROM_ENCODER.frame:
         this.#handlers?.onFrame(rendition, count, keyframe, body);
+        break;
+      case FROM_ENCODER.renditions:
+        this.#handlers?.onRenditions(rendition);
         break;
       case FROM_ENCODER.taken:
         this.#inFlight--;

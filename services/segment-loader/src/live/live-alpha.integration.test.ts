@@ -64,6 +64,7 @@ async function encoded(
     { ...SIZE, pixelFormat, fps: { num: 25, den: 1 }, gopFrames: 1, renditions: [RENDITION] },
     {
       onFrame: (_rendition, _number, _keyframe, data) => void frames.push(data),
+      onRenditions: () => {},
       onTaken: () => {},
       onFailed: (error) => {
         throw error;

@@ -86,6 +86,7 @@ async function encode(pixelFormat: PixelFormat, frame: Buffer, from: number, to:
     { width: from, height: from, pixelFormat, fps: { num: 25, den: 1 }, gopFrames: 25, renditions },
     {
       onFrame: (rendition, number, _keyframe, data) => void (number === 0 && made.set(rendition, data)),
+      onRenditions: () => {},
       onTaken: () => {},
       onFailed: (error) => {
         throw error;

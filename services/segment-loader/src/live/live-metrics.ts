@@ -12,6 +12,7 @@ export class LiveMetrics {
   readonly #frames: Counter;
   readonly #seconds: Counter;
   readonly #failures: Counter<'code'>;
+  readonly #renditionsDropped: Counter;
   readonly #lag: HistogramSeries;
 
   constructor(registry: Registry) {
@@ -21,6 +22,11 @@ export class LiveMetrics {
     this.#seconds = new Counter({
       name: name('media_seconds_total'),
       help: 'Duration of the media produced by live pushes',
+      registers,
+    });
+    this.#renditionsDropped = new Counter({
+      name: name('renditions_dropped_total'),
+      help: 'Renditions that live pushes left out for a time because encoding was slower than real time',
       registers,
     });
     this.#failures = new Counter({
@@ -58,6 +64,10 @@ export class LiveMetrics {
 
   frameEncoded(): void {
     this.#frames.inc();
+  }
+
+  renditionsDropped(count: number): void {
+    this.#renditionsDropped.inc(count);
   }
 
   ended(durationMs: number): void {

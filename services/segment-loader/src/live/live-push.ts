@@ -26,6 +26,7 @@ import { planRenditions } from '../encode/encode-plan.js';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { gopFramesOf } from '../encode/frame-rate.js';
 import type { Size } from '../encode/video-size.js';
+import type { Ladders } from '../ladder/ladders.js';
 import type { MediaQuota } from '../retention/media-quota.js';
 import { expectedBytes, noRoom } from '../retention/room.js';
 import type { SegmentArchive } from '../retention/segment-archive.js';
@@ -85,6 +86,7 @@ export interface LivePushParts {
   >;
   readonly store: MediaStore;
   readonly archive: Pick<SegmentArchive, 'keep'>;
+  readonly ladders: Pick<Ladders, 'add'>;
   readonly quota: Pick<MediaQuota, 'makeRoom'>;
   readonly live: LiveWriter;
   /** Draws the layers of an avatar's composition. */
@@ -139,6 +141,8 @@ export class LivePush {
   #beginning: Promise<void> = Promise.resolve();
   /** Whether the avatar's still is on its way to the encoder; later messages must not overtake it. */
   #awaitsStill = false;
+  /** Number of renditions that are encoded. */
+  #renditions = 0;
   #framesReceived = 0;
   /** Number of frames received or held, at the producer's rate. */
   #framesPlaced = 0;
@@ -345,8 +349,9 @@ export class LivePush {
       {
         onFrame: (rendition, number, keyframe, data) => {
           this.#trace.encoded(segment.addFrame(rendition, number, keyframe, data));
-          if (rendition === 0) metrics.frameEncoded();
+          if (rendition === segment.counted) metrics.frameEncoded();
         },
+        onRenditions: (count) => this.#noteRenditions(count),
         onTaken: () => this.#balance(),
         onFailed: (error) => this.fail(error),
       },
@@ -355,6 +360,7 @@ export class LivePush {
     await Promise.all([encoding, this.#makeRoom(manifest).then(() => segment.open())]);
     if (this.#state !== 'starting') return segment.discard();
     this.#segment = segment;
+    this.#renditions = renditions.length;
     await this.#queue(segment.id, start.interrupt);
     this.#open(manifest);
   }
@@ -513,6 +519,14 @@ export class LivePush {
     if (first) this.#encoder?.still(rendition, first.data);
   }
 
+  /** The encoder leaves renditions out while it is slower than real time. */
+  #noteRenditions(count: number): void {
+    const dropped = this.#renditions - count;
+    this.#renditions = count;
+    if (dropped > 0) this.#parts.metrics.renditionsDropped(dropped);
+    this.#logger[dropped > 0 ? 'warn' : 'info']({ renditions: count }, 'renditions of the live push changed');
+  }
+
   #sendStatus(): void {
     this.#parts.metrics.lagged(this.#lagMs);
     this.#port.send({
@@ -522,6 +536,7 @@ export class LivePush {
       readyMs: Math.round(this.#readyMs),
       lagMs: Math.round(this.#lagMs),
       clampedSamples: this.#audio?.clampedSamples ?? 0,
+      renditions: this.#renditions,
     });
   }
 
@@ -587,9 +602,10 @@ export class LivePush {
     if (rest && rest.length > 0) segment.addAudio(rest);
     if (this.#framesSent === 0 && segment.pcmSamples > 0) await this.#fillVideo(1);
     await this.#drainEncoder();
-    const { archive } = this.#parts;
+    const { archive, ladders } = this.#parts;
     const manifest = await segment.close(error && { code: error.code, message: error.message });
     if (manifest.state === 'complete') await archive.keep(manifest, this.#retention);
+    ladders.add(manifest);
     return manifest;
   }
 

@@ -1,4 +1,10 @@
-import { TEXT_CUES_LIMIT, TEXT_LENGTH_LIMIT, type TextCue } from '@humancast/protocol';
+import {
+  type MissingRendition,
+  type Rendition,
+  TEXT_CUES_LIMIT,
+  TEXT_LENGTH_LIMIT,
+  type TextCue,
+} from '@humancast/protocol';
 import {
   durationSamplesOf,
   HumancastError,
@@ -9,9 +15,11 @@ import {
   PCM_SAMPLE_BYTES,
   type Retention,
   type SegmentManifest,
+  steadyRenditions,
 } from '@humancast/shared';
 import { ByteQueue } from '../encode/byte-queue.js';
 import { GopAssembler } from '../encode/gop-assembler.js';
+import { topOf } from '../encode/ladder.js';
 
 const CHUNK_BYTES = PCM_CHUNK_SAMPLES * PCM_SAMPLE_BYTES;
 /** Time for which late readers still find the end in the live store. */
@@ -36,6 +44,11 @@ export class LiveSegment {
   readonly #parts: LiveSegmentParts;
   readonly #retention: Retention;
   readonly #gops: readonly GopAssembler[];
+  /** Renditions that have every frame. */
+  readonly #steady: readonly number[];
+  /** The GOP that is being assembled, by rendition. */
+  readonly #gopIndex: number[];
+  #lastGopNoted = -1;
   readonly #bytes: number[];
   readonly #audio = new ByteQueue();
   /** Positions in the live store where recent GOPs and chunks begin. */
@@ -56,6 +69,8 @@ export class LiveSegment {
     this.#retention = retention;
     this.#parts = parts;
     this.#gops = manifest.renditions.map(() => new GopAssembler(manifest.gopFrames));
+    this.#steady = steadyRenditions(manifest.renditions);
+    this.#gopIndex = manifest.renditions.map(() => 0);
     this.#bytes = manifest.renditions.map(() => 0);
     this.#gopsStored = manifest.renditions.map(() => 0);
   }
@@ -64,9 +79,14 @@ export class LiveSegment {
     return this.#manifest.id;
   }
 
-  /** Number of frames present in every rendition. */
+  /** Number of frames that can be played. */
   get frames(): number {
-    return Math.min(...this.#gops.map((gop) => gop.frameCount));
+    return Math.min(...this.#steady.map((rendition) => this.#gops[rendition]?.frameCount ?? 0));
+  }
+
+  /** The rendition whose frames count as those of the segment. */
+  get counted(): number {
+    return this.#steady[0] ?? 0;
   }
 
   get pcmSamples(): number {
@@ -93,9 +113,13 @@ export class LiveSegment {
   addFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): Promise<unknown> {
     const gop = this.#gops[rendition];
     if (!gop) return Promise.resolve();
-    const index = gop.gopCount;
+    const index = Math.floor(number / this.#manifest.gopFrames);
+    this.#gopIndex[rendition] = index;
     const appended = this.#append({ kind: 'frame', rendition, frame: number, keyframe, data }, data.length);
-    if (rendition === 0 && number % this.#manifest.gopFrames === 0) this.#note(appended, this.#gopPlaces, index);
+    if (index > this.#lastGopNoted) {
+      this.#lastGopNoted = index;
+      this.#note(appended, this.#gopPlaces, index);
+    }
     this.#bytes[rendition] = (this.#bytes[rendition] ?? 0) + data.length;
     const complete = gop.push({ keyframe, data });
     if (complete) this.#storeGop(rendition, index, complete);
@@ -141,9 +165,8 @@ export class LiveSegment {
    */
   async close(failure?: LiveSegmentFailure): Promise<SegmentManifest> {
     this.#gops.forEach((gop, rendition) => {
-      const index = gop.gopCount;
       const last = gop.end();
-      if (last) this.#storeGop(rendition, index, last);
+      if (last) this.#storeGop(rendition, this.#gopIndex[rendition] ?? 0, last);
     });
     if (this.#audio.length > 0) this.#storeChunk(this.#audio.length);
     await this.#writing;
@@ -171,13 +194,18 @@ export class LiveSegment {
     const open = this.#manifest;
     const isEmpty = this.frames === 0;
     const why = failure ?? (isEmpty ? { code: 'live_empty', message: 'no media was sent' } : undefined);
+    const isWhole = (i: number) => (this.#gops[i]?.frameCount ?? 0) >= this.frames;
+    const renditions = open.renditions.map((rendition, i) => ({ ...rendition, bytes: this.#bytes[i] ?? 0 }));
+    const whole = renditions.filter((_, i) => isWhole(i));
+    const missing = renditions.filter((_, i) => !isWhole(i)).map((rendition) => missingOf(rendition, whole));
     return {
       ...open,
       state: isEmpty || this.#failed ? 'failed' : 'complete',
       frames: this.frames,
       pcmSamples: this.#pcmSamples,
       durationSamples: durationSamplesOf(this.frames, open.fps, this.#pcmSamples),
-      renditions: open.renditions.map((rendition, i) => ({ ...rendition, bytes: this.#bytes[i] ?? 0 })),
+      renditions: whole,
+      ...(missing.length > 0 && { missingRenditions: missing }),
       ...(why && { failure: why }),
     };
   }
@@ -209,9 +237,12 @@ export class LiveSegment {
     this.#track(stored, chunk.length);
   }
 
-  /** Trims the live store, but keeps the last stored GOP and chunk, so that a new reader finds no gap. */
+  /**
+   * Trims the live store, but keeps the last stored GOP and chunk, so that a new reader finds no gap. Steady renditions are
+   * stored after the others.
+   */
   async #trim(): Promise<void> {
-    const gop = Math.min(...this.#gopsStored) - 1;
+    const gop = Math.min(...this.#steady.map((rendition) => this.#gopsStored[rendition] ?? 0)) - 1;
     const chunk = this.#chunksStored - 1;
     const places = [this.#gopPlaces.get(gop), this.#chunkPlaces.get(chunk)];
     if (places[0] === undefined || places[1] === undefined) return;
@@ -255,6 +286,14 @@ export class LiveSegment {
     const detail = 'the media store is unreachable; push again';
     this.#parts.onFailed(known ? error : new HumancastError('unavailable', { detail, cause: error }));
   }
+}
+
+/** A rendition with gaps is encoded again from a larger one that has none; without one, it stays missing. */
+function missingOf({ bytes: _, ...rendition }: Rendition, whole: readonly Rendition[]): MissingRendition {
+  const top = topOf(whole, rendition.codec);
+  if (top && top.width >= rendition.width && top.height >= rendition.height) return rendition;
+  const message = 'encoding was slower than real time, so parts of this rendition were left out';
+  return { ...rendition, failure: { code: 'live_overloaded', message } };
 }
 
 /** @returns The earlier of two Redis stream IDs (milliseconds, then a count). */

@@ -1,6 +1,7 @@
 import type { Frame } from 'node-av/lib';
 import { temporalLayers } from '../../encode/temporal-layers.js';
 import { RenditionEncoder } from './rendition-encoder.js';
+import { bySize, RungShedder } from './rung-shedder.js';
 import { VideoGraph } from './video-graph.js';
 import { VideoMerger } from './video-merger.js';
 import { emptyFrame, VideoReader } from './video-reader.js';
@@ -13,23 +14,46 @@ export interface LiveFrame {
   readonly data: Buffer;
 }
 
-/** Encodes every rendition of each frame, with a keyframe where a GOP begins. */
+export interface LiveEncoderEvents {
+  readonly onFrame: (frame: LiveFrame) => void;
+  /** Called when another number of renditions is encoded from now on. */
+  readonly onRenditions?: (count: number) => void;
+  readonly nowMs?: () => number;
+}
+
+/**
+ * Encodes the renditions of each frame, the largest first, with a keyframe where a GOP begins. While that is slower than real
+ * time, some are left out for whole GOPs.
+ */
 export class LiveEncoder {
   readonly #setup: EncoderSetup;
   readonly #reader: VideoReader;
   /** Merges frames with a composition, if the set-up has one. */
   readonly merger: VideoMerger | undefined;
   readonly #encoders: readonly RenditionEncoder[];
-  readonly #onFrame: (frame: LiveFrame) => void;
+  readonly #order: readonly number[];
+  readonly #shedder: RungShedder;
+  readonly #onFrame: LiveEncoderEvents['onFrame'];
+  readonly #onRenditions: LiveEncoderEvents['onRenditions'];
+  readonly #nowMs: () => number;
+  readonly #frameMs: number;
   #graphs: readonly VideoGraph[] = [];
   #isStacked = false;
   /** The last frame, converted for each rendition. */
-  #showing: readonly Frame[] = [];
+  #showing: readonly (Frame | undefined)[] = [];
   #frames = 0;
+  /** Whether each rendition is encoded in the current GOP. */
+  #active: readonly boolean[];
 
-  constructor(setup: EncoderSetup, onFrame: (frame: LiveFrame) => void) {
+  constructor(setup: EncoderSetup, { onFrame, onRenditions, nowMs = () => performance.now() }: LiveEncoderEvents) {
     this.#setup = setup;
     this.#onFrame = onFrame;
+    this.#onRenditions = onRenditions;
+    this.#nowMs = nowMs;
+    this.#frameMs = (1000 * setup.fps.den) / setup.fps.num;
+    this.#order = bySize(setup.renditions);
+    this.#shedder = new RungShedder(setup.renditions);
+    this.#active = this.#shedder.next;
     this.#reader = new VideoReader(setup);
     this.merger = setup.merge && new VideoMerger(setup.merge);
     this.#encoders = setup.renditions.map(
@@ -42,7 +66,10 @@ export class LiveEncoder {
     const size = { width: 64, height: 64 };
     const renditions = (['vp8', 'h264'] as const).map((codec) => ({ codec, ...size, bitrateBps: 100_000 }));
     const fps = { num: 30, den: 1 };
-    const encoder = new LiveEncoder({ ...size, pixelFormat: 'bgr24', fps, gopFrames: 30, renditions }, () => {});
+    const encoder = new LiveEncoder(
+      { ...size, pixelFormat: 'bgr24', fps, gopFrames: 30, renditions },
+      { onFrame: () => {} },
+    );
     encoder.encode(Buffer.alloc(size.width * size.height * 3));
   }
 
@@ -54,9 +81,15 @@ export class LiveEncoder {
 
   /** Encodes a frame `count` times. @throws BadFrame, FFmpegError. */
   encode(bytes: Buffer, count = 1): void {
-    const frame = this.#reader.read(bytes);
-    this.show(this.merger ? this.merger.merge(frame) : frame);
-    for (let i = 0; i < count; i++) this.repeat();
+    this.#timed(count, () => {
+      const frame = this.#reader.read(bytes);
+      this.show(this.merger ? this.merger.merge(frame) : frame);
+    });
+  }
+
+  /** Encodes the last frame `count` times more, or nothing visible if there was none. */
+  repeat(count = 1): void {
+    this.#timed(count, () => {});
   }
 
   /**
@@ -68,21 +101,41 @@ export class LiveEncoder {
     this.#isStacked = isStacked;
     if (this.#graphs.length === 0)
       this.#graphs = this.#setup.renditions.map((to) => new VideoGraph(frame, to, isStacked));
-    const converted = this.#graphs.map((graph) => graph.convert(frame));
+    // A rendition that is taken back at the next GOP is converted from now on.
+    const { next } = this.#shedder;
+    const converted = this.#graphs.map((graph, i) => (this.#active[i] || next[i] ? graph.convert(frame) : undefined));
     frame.free();
-    for (const former of this.#showing) former.free();
+    for (const former of this.#showing) former?.free();
     this.#showing = converted;
   }
 
-  /** Encodes the last frame again, or nothing visible if there was none. */
-  repeat(): void {
+  #timed(count: number, prepare: () => void): void {
+    const startedMs = this.#nowMs();
+    prepare();
+    for (let i = 0; i < count; i++) this.#encodeShown();
+    const nowMs = this.#nowMs();
+    this.#shedder.spent(nowMs - startedMs, count * this.#frameMs, nowMs);
+  }
+
+  #encodeShown(): void {
     const { gopFrames } = this.#setup;
     if (this.#showing.length === 0) this.show(this.empty());
     const number = this.#frames++;
-    this.#encoders.forEach((encoder, rendition) => {
-      const frame = this.#showing[rendition];
-      if (frame) this.#onFrame({ rendition, number, ...encoder.encode(frame, number, number % gopFrames === 0) });
-    });
+    const keyframe = number % gopFrames === 0;
+    if (keyframe) this.#beginGop();
+    for (const rendition of this.#order) {
+      const frame = this.#active[rendition] ? this.#showing[rendition] : undefined;
+      const encoder = this.#encoders[rendition];
+      if (frame && encoder) this.#onFrame({ rendition, number, ...encoder.encode(frame, number, keyframe) });
+    }
+  }
+
+  /** A rendition without a converted frame waits for the next GOP. */
+  #beginGop(): void {
+    const active = this.#shedder.beginGop(this.#nowMs()).map((wanted, i) => wanted && this.#showing[i] !== undefined);
+    if (active.every((each, i) => each === this.#active[i])) return;
+    this.#active = active;
+    this.#onRenditions?.(active.filter(Boolean).length);
   }
 
   #dropGraphs(): void {

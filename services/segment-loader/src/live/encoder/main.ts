@@ -31,12 +31,11 @@ function main(): void {
   send({ kind: FROM_ENCODER.ready });
   const setup = receive();
   if (setup?.kind !== TO_ENCODER.setup) return;
-  const encoder = new LiveEncoder(JSON.parse(setup.body.toString()) as EncoderSetup, (frame) =>
-    send(
-      { kind: FROM_ENCODER.frame, rendition: frame.rendition, keyframe: frame.keyframe, count: frame.number },
-      frame.data,
-    ),
-  );
+  const encoder = new LiveEncoder(JSON.parse(setup.body.toString()) as EncoderSetup, {
+    onFrame: ({ rendition, keyframe, number, data }) =>
+      send({ kind: FROM_ENCODER.frame, rendition, keyframe, count: number }, data),
+    onRenditions: (count) => send({ kind: FROM_ENCODER.renditions, rendition: count }),
+  });
   send({ kind: FROM_ENCODER.ready });
   for (let message = receive(); message; message = receive()) {
     if (message.kind === TO_ENCODER.end) {
@@ -54,7 +53,7 @@ function handle(encoder: LiveEncoder, { kind, rendition, count, body }: WireMess
       encoder.encode(body, count);
       break;
     case TO_ENCODER.repeat:
-      for (let i = 0; i < count; i++) encoder.repeat();
+      encoder.repeat(count);
       break;
     case TO_ENCODER.still:
       showStill(encoder, stillFrame(rendition === 0 ? 'vp8' : 'h264', body), count === 1);

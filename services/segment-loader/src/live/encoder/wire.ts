@@ -44,6 +44,8 @@ export const FROM_ENCODER = {
   failed: 4,
   /** All frames were sent. The process exits. */
   ended: 5,
+  /** The number of renditions that are encoded has changed; rendition: that number. */
+  renditions: 6,
 } as const;
 
 /** How frames are merged with the images below and above them. */
