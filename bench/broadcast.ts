@@ -10,7 +10,9 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { keys } from '@humancast/shared';
 import { LightViewer, LOAD_ENV, makeBusyClip, makePlainClip, waitFor, withCleanup } from '@humancast/testkit';
+import { Redis } from 'ioredis';
 import { reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 import { openScene, temporaryFolder } from './lib/scene.ts';
@@ -20,6 +22,22 @@ const MEASURED_MS = 15_000;
 const AFTER_KILL_MS = 8000;
 const RAMP_MS = 100;
 const FRAME_MS = 40;
+
+/** What a Redis and a session's decisions have counted. */
+interface Counts {
+  readonly commands: number;
+  readonly entries: number;
+}
+
+/** @returns The counts, and the mean size of an entry in memory, bytes. */
+async function countsOf(redis: Redis, session: string): Promise<Counts & { entryBytes: number }> {
+  const key = keys.sessionDecisions(session);
+  const [, commands] = /total_commands_processed:(\d+)/.exec(await redis.info('stats')) ?? [];
+  const stream = (await redis.xinfo('STREAM', key)) as (string | number)[];
+  const of = (name: string) => Number(stream[stream.indexOf(name) + 1]);
+  const bytes = (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0;
+  return { commands: Number(commands), entries: of('entries-added'), entryBytes: bytes / Math.max(1, of('length')) };
+}
 
 interface Watcher {
   readonly viewer: LightViewer;
@@ -87,10 +105,15 @@ const { figures, raw } = await withCleanup(async (cleanup) => {
     (is) => is === count,
     60_000,
   );
+  const redis = new Redis(stack.redisQueue.url);
+  cleanup.add(() => redis.disconnect());
   await producer.speak(session.id, [talk]);
   await sleep(3000);
   const fromMs = performance.now();
+  const before = await countsOf(redis, session.id);
   await sleep(MEASURED_MS);
+  const after = await countsOf(redis, session.id);
+  const entriesPerSecond = (1000 * (after.entries - before.entries)) / MEASURED_MS;
   const [first, ...others] = watchers;
   const spreads = [...(first?.arrivals ?? [])].flatMap(([digest, atMs]) => {
     if (atMs < fromMs) return [];
@@ -123,6 +146,21 @@ const { figures, raw } = await withCleanup(async (cleanup) => {
         value: spreads.length / (MEASURED_MS / FRAME_MS),
         unit: '',
         digits: 2,
+      },
+      {
+        group,
+        name: 'decisions, in the memory of Redis',
+        aim: { atMost: 10 },
+        value: (entriesPerSecond * after.entryBytes) / 1000,
+        unit: 'kB/s',
+        digits: 1,
+      },
+      {
+        group,
+        name: 'commands to redis-queue, of everything',
+        value: (1000 * (after.commands - before.commands)) / MEASURED_MS,
+        unit: '/s',
+        digits: 0,
       },
       { group: killed, name: 'viewers of other media-senders', value: rest.length, unit: '', digits: 0 },
       { ...ms, group: killed, name: 'their longest wait for a frame', aim: { atMost: 200 }, value: Math.max(...rest) },

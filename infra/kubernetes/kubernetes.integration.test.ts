@@ -263,21 +263,23 @@ describe('autoscalers', () => {
     const [keda] = all('ScaledObject');
     const [hpa] = all('HorizontalPodAutoscaler');
     const query: string = keda?.['spec'].triggers[0].metadata.query;
-    const metric: string = hpa?.['spec'].metrics[0].pods.metric.name;
+    const metrics: { pods: { metric: { name: string } } }[] = hpa?.['spec'].metrics;
     expect(named(query).length).toBe(2);
-    expect(named(adapter)).toContain(metric);
-    for (const name of [...named(query), metric, ...named(adapter)]) expect(documented, name).toContain(name);
+    expect(named(adapter)).toEqual(metrics.map(({ pods }) => pods.metric.name));
+    for (const name of [...named(query), ...named(adapter)]) expect(documented, name).toContain(name);
   });
 
   it('keep spare capacity on each media-sender, and alone set the number of replicas', () => {
-    const capacity = Number(find(all(), 'ConfigMap', 'settings')['data'].MAX_SESSIONS);
+    const { MAX_SESSIONS, MAX_VIEWERS } = find(all(), 'ConfigMap', 'settings')['data'];
     const [keda] = all('ScaledObject');
     const [hpa] = all('HorizontalPodAutoscaler');
-    const targets = [
-      Number(keda?.['spec'].triggers[0].metadata.threshold),
-      Number(hpa?.['spec'].metrics[0].pods.target.averageValue),
-    ];
-    for (const target of targets) expect(target / capacity).toBeCloseTo(0.7);
+    for (const [i, capacity] of [MAX_SESSIONS, MAX_VIEWERS].entries()) {
+      const targets = [
+        keda?.['spec'].triggers[i].metadata.threshold,
+        hpa?.['spec'].metrics[i].pods.target.averageValue,
+      ];
+      for (const target of targets) expect(Number(target) / Number(capacity)).toBeCloseTo(0.7);
+    }
     for (const objects of rendered.values()) {
       const scaled = objects.some(({ kind }) => kind === 'ScaledObject' || kind === 'HorizontalPodAutoscaler');
       expect('replicas' in find(objects, 'Deployment', 'media-sender')['spec']).toBe(!scaled);
