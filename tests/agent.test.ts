@@ -117,11 +117,6 @@ describe('npm run agent', () => {
       ({ length }) => length > 0,
     );
     expect(cut).toMatchObject({ reason: 'interrupted' });
-    await waitFor(
-      'silence',
-      () => audio.quietMs(),
-      (ms) => ms > 300,
-    );
     const [, answer] = await waitFor(
       'the model',
       () => standIn.histories[0] ?? [],
