@@ -23,7 +23,7 @@ const AFTER_KILL_MS = 8000;
 const RAMP_MS = 100;
 const FRAME_MS = 40;
 
-/** What a Redis and a session's decisions have counted. */
+/** Counts of a Redis and of a session's decisions. */
 interface Counts {
   readonly commands: number;
   readonly entries: number;

@@ -37,7 +37,7 @@ const TURN_SECONDS = 0.5;
 const WARM_UP_TICKS = 10_000;
 const WARM_UP_TICK_MS = 1;
 
-/** What is sent in a tick. */
+/** The packets of a tick. */
 interface Load {
   readonly frames: number;
   /** Packets of a frame. */

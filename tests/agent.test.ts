@@ -18,7 +18,7 @@ const KEY = 'a-key-that-must-not-be-shown';
 const BEFORE_SECONDS = 1;
 const AFTER_SECONDS = 90;
 
-/** What the stand-in says after how long it has heard somebody. */
+/** The stand-in's answers, by how long it has heard somebody. */
 const INTRODUCTION =
   'I only stand in for a language model, so that you can try a conversation without a key. I do not understand words, but I ' +
   'hear that you speak, and I notice when you interrupt me.';

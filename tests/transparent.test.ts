@@ -38,7 +38,7 @@ const DRAWN = `new Promise((resolve) => {
   });
 })`;
 
-/** What both browsers offer for a test. */
+/** The interface that both browsers' pages have in common. */
 interface AnyPage {
   addInitScript(script: string): Promise<unknown>;
   goto(url: string): Promise<unknown>;

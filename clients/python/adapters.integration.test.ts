@@ -51,7 +51,7 @@ function tell(event: Record<string, unknown>): void {
   );
 }
 
-/** What happens in a session that is interrupted 320 ms into the last push. */
+/** A session that is interrupted 320 ms into the last push. */
 function interrupted(): void {
   turn++;
   loader.turn = turn;

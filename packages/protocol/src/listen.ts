@@ -1,16 +1,6 @@
 import { z } from 'zod';
 import { idSchema } from './ids.js';
 
-/**
- * Listening, `WS /v1/sessions/:id/listen[?rate=HZ]` on signaling: the voices of the session's viewers that may speak.
- * Signaling first sends the text message `listening`, then a binary message for each 20 ms of each voice:
- *
- *     0  u16    length of the header, a multiple of 2
- *     2  …      header: {@link Heard} as JSON, filled up with spaces
- *     …  …      PCM: 20 ms of mono samples of 16 bits
- *
- * Little endian.
- */
 /** The rate of speech recognition, at which voices are decoded, Hz. */
 export const LISTEN_SAMPLE_RATE = 16_000;
 export const LISTEN_FRAME_MS = 20;
@@ -28,7 +18,16 @@ export const playingSchema = z.object({
   positionMs: z.number(),
 });
 
-/** What 20 ms of a voice are. */
+/**
+ * Listening, `WS /v1/sessions/:id/listen[?rate=HZ]` on signaling: the voices of the session's viewers that may speak.
+ * Signaling first sends the text message `listening`, then a binary message for each 20 ms of each voice:
+ *
+ *     0  u16    length of the header, a multiple of 2
+ *     2  …      header: {@link Heard} as JSON, filled up with spaces
+ *     …  …      PCM: 20 ms of mono samples of 16 bits
+ *
+ * Little endian. This is the header, which describes 20 ms of a voice.
+ */
 export const heardSchema = z.object({
   viewer: idSchema,
   /** Changes when the viewer's connection moves to another media-sender. */

@@ -34,7 +34,7 @@ export const IDLE_STATE = 'idle';
 
 // ——— sessions ———
 
-/** What a session does with its own voice while a viewer speaks. */
+/** How a session treats its own voice while a viewer speaks. */
 export const bargeInSchema = z.enum(['off', 'duck', 'stop']);
 export type BargeIn = z.infer<typeof bargeInSchema>;
 

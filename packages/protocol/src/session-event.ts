@@ -19,7 +19,7 @@ const voiceShape = {
   viewer: idSchema,
   /** When that was, ms since the Unix epoch, by the media-sender's clock. */
   saidAtMs: z.number(),
-  /** What the viewer was hearing then. */
+  /** The playout position that the viewer heard then. */
   playing: playingSchema.optional(),
 } as const;
 

@@ -34,7 +34,7 @@ export function noise(samples: number, db: number, seed = 1): Float64Array {
   return Float64Array.from({ length: samples }, () => gain * (random() + random() + random() + random() - 2));
 }
 
-/** What a room does to a loudspeaker's sound on its way to the microphone. */
+/** A room's effect on a loudspeaker's sound on its way to the microphone. */
 export interface Room {
   readonly delayMs: number;
   /** Level of the echo relative to what is played, dB. */

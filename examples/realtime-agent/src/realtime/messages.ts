@@ -38,7 +38,7 @@ export const clientEventSchema = z.discriminatedUnion('type', [
     type: z.literal('conversation.item.truncate'),
     item_id: id,
     content_index: z.int().min(0),
-    /** What has been heard of the item; the model forgets the rest. */
+    /** The part of the item that was heard; the model forgets the rest. */
     audio_end_ms: z.int().min(0),
   }),
 ]);

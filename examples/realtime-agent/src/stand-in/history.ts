@@ -15,7 +15,7 @@ interface Item {
   heardMs: number;
 }
 
-/** What was said, by whom, as far as it was heard. */
+/** An entry of the history: who said what, as far as it was heard. */
 export class History {
   readonly #items: Item[] = [];
 
@@ -37,7 +37,7 @@ export class History {
     return true;
   }
 
-  /** What the model knows of each item, in order. */
+  /** The model's knowledge of each item, in order. */
   get items(): { role: Item['role']; text: string; wasCut: boolean }[] {
     return this.#items.map(({ role, words, heardMs }) => {
       const heard = words.filter(({ endMs }) => endMs <= heardMs);

@@ -42,7 +42,7 @@ export class StandIn {
     return `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}/v1/realtime?model=stand-in`;
   }
 
-  /** What has been said in each conversation that is open. */
+  /** The history of each open conversation. */
   get histories(): Conversation['history']['items'][] {
     return [...this.#conversations].map(({ history }) => history.items);
   }

@@ -56,7 +56,7 @@ export const manifestSchema = z.object({
   /** Frames at which an idle clip may be left for speech, besides its end (cut policy `marks`). */
   markFrames: z.array(z.int().min(0)).default([]),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
-  /** What is said, in order. */
+  /** The spoken text, in order. */
   text: z.array(textCueSchema).optional(),
   /** The session that it was pushed into; no other session may play it. */
   session: idSchema.optional(),

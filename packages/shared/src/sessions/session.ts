@@ -110,7 +110,7 @@ export interface SessionRecord {
   turn: number;
   /** The idle state that the producer has set. */
   idleState: string;
-  /** What the avatar does while a viewer speaks. */
+  /** How the avatar reacts while a viewer speaks. */
   bargeIn: BargeIn;
   /** Also `undefined` if another version stored it in an unknown format: the segment then starts from its beginning. */
   playhead: Playhead | undefined;

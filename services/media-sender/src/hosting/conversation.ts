@@ -26,7 +26,7 @@ export interface ConversationOptions extends Pick<SessionSpeakersOptions, 'creat
   readonly onState: () => void;
 }
 
-/** What a session does by itself when its viewers speak: it tells producers, lowers or stops its own voice, and listens. */
+/** Reacts when viewers speak: notifies producers, ducks or stops the session's own voice, and shows that it listens. */
 export class Conversation {
   readonly #options: ConversationOptions;
   readonly #speakers: SessionSpeakers;

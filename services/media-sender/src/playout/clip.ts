@@ -30,7 +30,7 @@ export interface Clip {
   readonly gopFrames: number;
   /** Frames before which the clip may be left, besides at its end. */
   readonly markFrames: readonly number[];
-  /** What is said in it, in order. Default: nothing is known of that. */
+  /** The text that is spoken in it, in order. Default: unknown. */
   readonly text?: readonly TextCue[] | undefined;
   /** @returns The state of a stretch of both tracks together. */
   availability(fromSamples: number, toSamples: number): Availability;

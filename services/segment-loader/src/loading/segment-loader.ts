@@ -46,7 +46,7 @@ export interface LoadRequest {
   readonly retention: Retention;
   /** Name of the API key that uploaded it. */
   readonly owner?: string;
-  /** What is said in it. */
+  /** The text that is spoken in it. */
   readonly text?: readonly TextCue[] | undefined;
   readonly settings: EncodeSettings;
   readonly media: LoadMedia;

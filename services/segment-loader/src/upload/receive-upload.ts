@@ -32,7 +32,7 @@ interface ReceivedComposition {
 /** A received upload, in scratch files that {@link close} frees. */
 export interface ReceivedUpload {
   readonly media: ReceivedFiles | ReceivedComposition;
-  /** What is said in it. */
+  /** The text that is spoken in it. */
   readonly text: readonly TextCue[] | undefined;
   /** File name stated by the sender, for display only. */
   readonly fileName: string | undefined;
