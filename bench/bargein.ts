@@ -26,8 +26,8 @@ import { openScene, temporaryFolder } from './lib/scene.ts';
 import { percentile } from './lib/stats.ts';
 
 const RATE = 16_000;
-/** Encoded bytes above which a packet has a voice; silence takes a few. */
-const VOICE_BYTES = 30;
+/** RMS above which a packet has a voice: −50 dBFS. */
+const VOICE_LEVEL = 0.003;
 /** A stop is seen within this time after the onset, or it failed. */
 const MATCH_MS = 1000;
 /** As the media-sender asks for it, with a usual jitter buffer. */
@@ -119,7 +119,7 @@ async function measureStops(cleanup: Cleanup): Promise<{ delaysMs: number[]; mis
     await sleep(1500 + ((round * 370) % 2000));
     const onsetMs = await page.evaluate((pcm) => bargeInBench.say(pcm), [...(said[round % said.length] ?? [])]);
     await sleep(MATCH_MS);
-    const voiced = (await page.evaluate(() => bargeInBench.arrived())).filter(({ bytes }) => bytes > VOICE_BYTES);
+    const voiced = (await page.evaluate(() => bargeInBench.arrived())).filter(({ level }) => level > VOICE_LEVEL);
     const lastMs = voiced.at(-1)?.atMs ?? 0;
     if (lastMs < onsetMs + MATCH_MS) delaysMs.push(Math.max(0, lastMs - onsetMs));
     else {

@@ -6,7 +6,8 @@ import { connect, type Session } from '@humancast/client';
 interface ArrivedFrame {
   /** Ms since the Unix epoch. */
   readonly atMs: number;
-  readonly bytes: number;
+  /** RMS, from 0 to 1. */
+  readonly level: number;
 }
 
 interface BargeInBench {
@@ -26,9 +27,33 @@ const LEAD_SECONDS = 0.1;
 const NOISE_SECONDS = 3;
 /** Amplitude of noise with −65 dBFS. */
 const NOISE_LEVEL = 0.001;
-const WORKER = `onrtctransform = ({ transformer: { readable, writable } }) => {
+/** Decodes each packet by itself when it comes: the encoder spreads the end of a voice over the sizes of later packets. */
+const WORKER = `const arrivals = new Map();
+const decoder = new AudioDecoder({
+  output: (audio) => {
+    const pcm = new Float32Array(audio.numberOfFrames);
+    audio.copyTo(pcm, { planeIndex: 0, format: 'f32-planar' });
+    postMessage({ atMs: arrivals.get(audio.timestamp), level: Math.sqrt(pcm.reduce((sum, sample) => sum + sample ** 2, 0) / pcm.length) });
+    arrivals.delete(audio.timestamp);
+    audio.close();
+  },
+  error: (error) => { throw error; },
+});
+decoder.configure({ codec: 'opus', sampleRate: 48000, numberOfChannels: 1 });
+let timestamp = 0;
+const primary = (data) => {
+  // RFC 2198
+  let [at, redundant] = [0, 0];
+  for (; data[at] & 128; at += 4) redundant += ((data[at + 2] & 3) << 8) | data[at + 3];
+  return data.subarray(at + 1 + redundant);
+};
+onrtctransform = ({ transformer: { readable, writable } }) => {
   const transform = (frame, controller) => {
-    postMessage({ atMs: performance.timeOrigin + performance.now(), bytes: frame.data.byteLength });
+    const data = new Uint8Array(frame.data);
+    const isRed = /red/.test(frame.getMetadata().mimeType ?? '');
+    arrivals.set(timestamp, performance.timeOrigin + performance.now());
+    decoder.decode(new EncodedAudioChunk({ type: 'key', timestamp, data: isRed ? primary(data) : data.slice() }));
+    timestamp += 20000;
     controller.enqueue(frame);
   };
   readable.pipeThrough(new TransformStream({ transform })).pipeTo(writable);
