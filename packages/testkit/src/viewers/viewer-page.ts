@@ -51,12 +51,13 @@ export class ViewerPage {
     return new ViewerPage(page);
   }
 
-  /** Resolves when the video moves. */
+  /** Resolves when the video moves: that of the page's `<human-cast>`, or else its own. */
   async playing(timeoutMs = 20_000): Promise<void> {
     await this.page.waitForFunction(
       () => {
-        const video = document.querySelector('human-cast')?.shadowRoot?.querySelector('video');
-        return video !== null && video !== undefined && video.videoWidth > 0 && video.currentTime > 0.2;
+        const page: ParentNode = document.querySelector('human-cast')?.shadowRoot ?? document;
+        const video = page.querySelector('video');
+        return video !== null && video.videoWidth > 0 && video.currentTime > 0.2;
       },
       null,
       { timeout: timeoutMs },
