@@ -1,20 +1,7 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import {
-  type FirefoxPage,
-  launchChromium,
-  launchFirefox,
-  makeTestClip,
-  ownAddress,
-  Producer,
-  type Stack,
-  startStack,
-  type TestChromium,
-  type TestFirefox,
-  waitFor,
-} from '@humancast/testkit';
+import { makeTestClip, ownAddress, Producer, type Stack, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ForeignSite } from './support/foreign-site.ts';
 
 /** A page of another origin, as its author writes it. */
 const pageOf = (humancast: string, { id, token }: { id: string; token: string }) => `<!doctype html>
@@ -27,54 +14,33 @@ const pageOf = (humancast: string, { id, token }: { id: string; token: string })
 /** Evaluations by a test count as a person's clicks, so that audio would be on, depending on when they come. */
 const NOBODY_CLICKED = `Object.defineProperty(Navigator.prototype, 'userActivation', { value: { hasBeenActive: false } })`;
 
-/** The interface that both browsers' pages have in common. */
-interface AnyPage {
-  addInitScript(script: string): Promise<unknown>;
-  goto(url: string): Promise<unknown>;
-  evaluate<T>(expression: string): Promise<T>;
-  close(): Promise<void>;
-}
-
 describe('<human-cast> on a page of another origin', () => {
   let stack: Stack;
   let producer: Producer;
-  let chromium: TestChromium;
-  let firefox: TestFirefox;
-  let server: Server;
-  let page = '';
-  let origin: string;
+  let site: ForeignSite;
 
   beforeAll(async () => {
-    server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(page));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const env = { ALLOWED_ORIGINS: origin, EMBED_ANCESTORS: origin };
+    site = await ForeignSite.open();
+    const env = { ALLOWED_ORIGINS: site.origin, EMBED_ANCESTORS: site.origin };
     stack = await startStack({ senders: 2, mediaAddress: ownAddress(), env });
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '640x360' });
     makeTestClip(join(stack.mediaDir, 'lights/segments/green.mp4'), { color: 'green', seconds: 30, size: '640x360' });
-    [chromium, firefox] = await Promise.all([launchChromium(), launchFirefox()]);
+    await site.launchBrowsers();
     await producer.idleLoaded('lights');
   });
 
   afterAll(async () => {
-    await chromium?.close();
-    await firefox?.close();
-    server?.close();
+    await site?.close();
     await stack?.stop();
   });
 
-  const open: Readonly<Record<'Chromium' | 'Firefox', () => Promise<AnyPage | FirefoxPage>>> = {
-    Chromium: () => chromium.context.newPage(),
-    Firefox: () => firefox.newPage(),
-  };
-
   it.each(['Chromium', 'Firefox'] as const)('shows a poster, plays, speaks and is interrupted in %s', async (name) => {
     const session = await producer.createSession('lights');
-    page = pageOf(stack.signalingUrl, session);
-    const viewer = await open[name]();
+    site.html = pageOf(stack.signalingUrl, session);
+    const viewer = await site.newPage(name);
     await viewer.addInitScript(NOBODY_CLICKED);
-    await viewer.goto(origin);
+    await viewer.goto(site.origin);
     const read = <T>(expression: string) =>
       viewer.evaluate<T>(`(() => {
       const cast = document.querySelector('human-cast');
@@ -120,10 +86,10 @@ describe('<human-cast> on a page of another origin', () => {
 
   it.each(['Chromium', 'Firefox'] as const)('plays in a frame in %s', async (name) => {
     const { id, token } = await producer.createSession('lights');
-    page = `<!doctype html><iframe src="${stack.signalingUrl}/embed?session=${id}&token=${token}" width="640" height="360"
+    site.html = `<!doctype html><iframe src="${stack.signalingUrl}/embed?session=${id}&token=${token}" width="640" height="360"
       allow="autoplay; fullscreen; picture-in-picture"></iframe>`;
-    const viewer = await open[name]();
-    await viewer.goto(origin);
+    const viewer = await site.newPage(name);
+    await viewer.goto(site.origin);
     // The frame is of another origin, so its host says what it shows.
     await waitFor(
       'the frame plays',

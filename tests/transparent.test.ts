@@ -1,20 +1,15 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import {
-  launchChromium,
-  launchFirefox,
   makeTransparentClip,
   ownAddress,
   Producer,
   type Stack,
   startStack,
-  type TestChromium,
-  type TestFirefox,
   transparentFrame,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type AnyPage, ForeignSite } from './support/foreign-site.ts';
 
 const SIZE = { width: 320, height: 180 };
 
@@ -38,46 +33,30 @@ const DRAWN = `new Promise((resolve) => {
   });
 })`;
 
-/** The interface that both browsers' pages have in common. */
-interface AnyPage {
-  addInitScript(script: string): Promise<unknown>;
-  goto(url: string): Promise<unknown>;
-  evaluate<T>(expression: string): Promise<T>;
-  close(): Promise<void>;
-}
-
 describe('a transparent avatar', () => {
   let stack: Stack;
   let producer: Producer;
-  let chromium: TestChromium;
-  let firefox: TestFirefox;
-  let server: Server;
-  let page = '';
-  let origin: string;
+  let site: ForeignSite;
 
   beforeAll(async () => {
-    server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(page));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const env = { ALLOWED_ORIGINS: origin, RENDITIONS: 'vp8:vp8:320x180:3000k' };
+    site = await ForeignSite.open();
+    const env = { ALLOWED_ORIGINS: site.origin, RENDITIONS: 'vp8:vp8:320x180:3000k' };
     stack = await startStack({ senders: 1, mediaAddress: ownAddress(), env });
     producer = new Producer(stack);
     await producer.json('PUT', `${stack.loaderUrl}/v1/avatars/hair`, { alpha: 'stack' });
     makeTransparentClip(join(stack.mediaDir, 'hair/idle/hair.mov'), { ...SIZE, seconds: 2 });
-    [chromium, firefox] = await Promise.all([launchChromium(), launchFirefox()]);
+    await site.launchBrowsers();
     await producer.idleLoaded('hair');
   });
 
   afterAll(async () => {
-    await chromium?.close();
-    await firefox?.close();
-    server?.close();
+    await site?.close();
     await stack?.stop();
   });
 
   async function play(viewer: AnyPage): Promise<Buffer> {
-    page = pageOf(stack.signalingUrl, await producer.createSession('hair'));
-    await viewer.goto(origin);
+    site.html = pageOf(stack.signalingUrl, await producer.createSession('hair'));
+    await viewer.goto(site.origin);
     await waitFor(
       'video plays',
       () => viewer.evaluate<string>(`document.querySelector('human-cast').state`),
@@ -92,7 +71,7 @@ describe('a transparent avatar', () => {
   it.for(['Chromium with WebGL', 'Chromium without WebGL', 'Firefox without WebGL'])(
     'is drawn on a page of another origin with the opacity and the colors of its source in %s',
     async (name, { annotate }) => {
-      const viewer: AnyPage = name.startsWith('Firefox') ? await firefox.newPage() : await chromium.context.newPage();
+      const viewer = await site.newPage(name.startsWith('Firefox') ? 'Firefox' : 'Chromium');
       // Headless browsers have no GPU, and WebGL would be rejected where it is slow.
       await viewer.addInitScript(`{
         const { getContext } = HTMLCanvasElement.prototype;
@@ -129,7 +108,7 @@ describe('a transparent avatar', () => {
   it('is not drawn while its tab is hidden, and plays on in the same connection when it is shown', async ({
     annotate,
   }) => {
-    const viewer = await firefox.newPage();
+    const viewer = await site.newPage('Firefox');
     await viewer.addInitScript(`
       const { putImageData } = CanvasRenderingContext2D.prototype;
       window.draws = 0;
@@ -145,7 +124,7 @@ describe('a transparent avatar', () => {
     await play(viewer);
     const read = <T>(expression: string) => viewer.evaluate<T>(expression);
     const connections = await read<number>('window.connections');
-    const inFront = await firefox.newPage();
+    const inFront = await site.newPage('Firefox');
     await waitFor(
       'the tab is hidden',
       () => read<string>('document.visibilityState'),
