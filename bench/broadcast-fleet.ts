@@ -29,7 +29,7 @@ import {
 } from '@humancast/shared';
 import { startRedis } from '@humancast/testkit';
 import { Worker } from 'bullmq';
-import { type Load, Placement } from '../services/media-sender/dist/hosting/placement.js';
+import { type Load, Placement, SAMPLED_SENDERS, viewerLoad } from '../services/media-sender/dist/hosting/placement.js';
 import { reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 
@@ -51,8 +51,6 @@ const HEARTBEAT_MS = 250;
 const LEASE_MS = 1000;
 const CONCURRENCY = 32;
 const SESSION_CAPACITY = 40;
-/** As in a media-sender. */
-const SAMPLED_SENDERS = 16;
 /** Signaling processes that the viewers are connected to. */
 const MAILBOXES = 4;
 const REPORTS_AT_ONCE = 200;
@@ -150,11 +148,7 @@ class SimulatedSender {
 
   async #others(): Promise<Load[]> {
     const others = (await this.#senders.sample(SAMPLED_SENDERS)).filter(({ id }) => id !== this.id);
-    return others.map(({ viewers, viewerCapacity, sessions, capacity }) => ({
-      taken: viewers,
-      capacity: viewerCapacity,
-      otherUse: sessions / capacity,
-    }));
+    return others.map(viewerLoad);
   }
 
   async #publish(): Promise<void> {

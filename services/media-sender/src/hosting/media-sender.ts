@@ -33,7 +33,7 @@ import type { Scheduler } from '../playout/scheduler.js';
 import type { Sending } from '../playout/viewer-fanout.js';
 import { Admission, type PacketCounts } from './admission.js';
 import { Lease } from './lease.js';
-import { type Load, Placement } from './placement.js';
+import { Placement, SAMPLED_SENDERS, sessionLoad, viewerLoad } from './placement.js';
 import { SessionFollower } from './session-follower.js';
 import { HAND_OVER_MS, SessionWorker, type WorkerServices } from './session-worker.js';
 
@@ -52,11 +52,6 @@ const JOB_LOCK_MS = 10_000;
  * Fraction of the lease. A blocking pop longer than this could consume a job after the process was frozen past its lease.
  */
 const JOB_WAIT = 0.8;
-/**
- * Senders that one compares itself with. All of a larger fleet would cost Redis the square of its size, and the least loaded
- * of so many random ones is among the least loaded of all.
- */
-const SAMPLED_SENDERS = 16;
 /** Poll interval of the deletion log: a deleted segment is played no longer than this plus the read. */
 const DELETIONS_INTERVAL_MS = 500;
 
@@ -609,14 +604,4 @@ export class MediaSender {
     // Others may have been given its viewers meanwhile.
     for (const follower of this.#followed.values()) void follower.sync().catch(() => {});
   }
-}
-
-/** @returns A sender's load by sessions, with that of its viewers. */
-function sessionLoad({ sessions, capacity, viewers, viewerCapacity }: SenderRecord): Load {
-  return { taken: sessions, capacity, otherUse: viewerCapacity > 0 ? viewers / viewerCapacity : 0 };
-}
-
-/** @returns A sender's load by viewers, with that of its sessions. */
-function viewerLoad({ sessions, capacity, viewers, viewerCapacity }: SenderRecord): Load {
-  return { taken: viewers, capacity: viewerCapacity, otherUse: sessions / capacity };
 }

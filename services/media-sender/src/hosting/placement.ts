@@ -1,8 +1,16 @@
+import type { SenderRecord } from '@humancast/shared';
+
 /** How far a sender's utilization may exceed the least-loaded sender's before it stops accepting sessions. */
 const BAND = 0.1;
 /** Poll interval while a session waits that another sender should take, and the polls after which this one takes it. */
 const WAITING_POLL_MS = 20;
 const MAX_YIELDED_POLLS = 3;
+
+/**
+ * Senders that one compares itself with. All of a larger fleet would cost Redis the square of its size, and the least loaded
+ * of so many random ones is among the least loaded of all.
+ */
+export const SAMPLED_SENDERS = 16;
 
 /** The load of a media-sender: of what is placed, sessions or viewers, and of the other kind. */
 export interface Load {
@@ -10,6 +18,16 @@ export interface Load {
   readonly capacity: number;
   /** Utilization by the other kind, which uses the same CPU: 0 to 1. */
   readonly otherUse: number;
+}
+
+/** @returns A sender's load by sessions, with that of its viewers. */
+export function sessionLoad({ sessions, capacity, viewers, viewerCapacity }: SenderRecord): Load {
+  return { taken: sessions, capacity, otherUse: viewerCapacity > 0 ? viewers / viewerCapacity : 0 };
+}
+
+/** @returns A sender's load by viewers, with that of its sessions. */
+export function viewerLoad({ sessions, capacity, viewers, viewerCapacity }: SenderRecord): Load {
+  return { taken: viewers, capacity: viewerCapacity, otherUse: sessions / capacity };
 }
 
 /**
