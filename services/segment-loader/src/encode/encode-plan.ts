@@ -1,4 +1,4 @@
-import type { Alpha, Rational, RenditionConfig } from '@humancast/protocol';
+import type { Alpha, Rational, Rendition, RenditionConfig } from '@humancast/protocol';
 import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
 import { displaySize, renditionSize, type Size } from './video-size.js';
@@ -49,6 +49,14 @@ export function planRenditions(
     const size = renditionSize(display, config);
     return alpha ? { ...config, alpha, width: size.width, height: 2 * size.height } : { ...config, ...size };
   });
+}
+
+/** @returns A planned rendition as manifests describe it. @param bytes Size of what is stored of it. */
+export function storedRendition(
+  { id, codec, alpha, width, height, bitrateBps }: Omit<Rendition, 'bytes'>,
+  bytes: number,
+): Rendition {
+  return { id, codec, ...(alpha && { alpha }), width, height, bitrateBps, bytes };
 }
 
 /** @throws HumancastError `media_too_small`. */

@@ -22,7 +22,7 @@ import {
   traceFields,
   unpackGop,
 } from '@humancast/shared';
-import { planRenditions } from '../encode/encode-plan.js';
+import { planRenditions, storedRendition } from '../encode/encode-plan.js';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { gopFramesOf } from '../encode/frame-rate.js';
 import type { Size } from '../encode/video-size.js';
@@ -390,15 +390,7 @@ export class LivePush {
       gopFrames: gopFramesOf(settings.gopMs, this.#targetFps),
       pcmSamples: 0,
       durationSamples: 2,
-      renditions: planRenditions(size, settings).map(({ id, codec, alpha, width, height, bitrateBps }) => ({
-        id,
-        codec,
-        ...(alpha && { alpha }),
-        width,
-        height,
-        bitrateBps,
-        bytes: 0,
-      })),
+      renditions: planRenditions(size, settings).map((rendition) => storedRendition(rendition, 0)),
       markFrames: [],
       owner: this.#owner,
       ...(this.#session && { session: this.#session.id }),

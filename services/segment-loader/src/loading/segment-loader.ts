@@ -11,7 +11,7 @@ import {
 } from '@humancast/shared';
 import { type Encoded, encode, type PartSink } from '../encode/encode.js';
 import type { EncodeJob, OutputRendition } from '../encode/encode-job.js';
-import type { EncodeSettings } from '../encode/encode-plan.js';
+import { type EncodeSettings, storedRendition } from '../encode/encode-plan.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
 import { missingRendition, splitLadder, topOf } from '../encode/ladder.js';
 import type { LoaderMetrics } from '../metrics.js';
@@ -252,15 +252,7 @@ function manifestOf(
     gopFrames: job.gopFrames,
     pcmSamples: encoded.pcmSamples,
     durationSamples: durationSamplesOf(encoded.frames, job.fps, encoded.pcmSamples, request.role),
-    renditions: job.renditions.map(({ id, codec, alpha, width, height, bitrateBps }) => ({
-      id,
-      codec,
-      ...(alpha && { alpha }),
-      width,
-      height,
-      bitrateBps,
-      bytes: encoded.bytes.get(id) ?? 0,
-    })),
+    renditions: job.renditions.map((rendition) => storedRendition(rendition, encoded.bytes.get(rendition.id) ?? 0)),
     ...(missing.length > 0 && { missingRenditions: [...missing] }),
     markFrames: markFrames(chapterSeconds, job, encoded.frames),
     ...(request.text && { text: [...request.text] }),
