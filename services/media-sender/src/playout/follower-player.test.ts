@@ -169,6 +169,13 @@ class Fleet {
     return receiver;
   }
 
+  /** Queues speech of these numbers of frames. */
+  speak(frames: readonly number[]): void {
+    for (const [i, count] of frames.entries()) {
+      this.host.enqueue({ seq: i + 1, clip: this.clip(`s${i + 1}`, count) });
+    }
+  }
+
   /** Promises of opened clips resolve between two steps of the clock. */
   async advance(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= 5) {
@@ -177,6 +184,17 @@ class Fleet {
       await Promise.resolve();
     }
   }
+}
+
+/** A host and a follower that play, each with a viewer. */
+async function followed() {
+  const fleet = new Fleet();
+  const near = fleet.watchHost();
+  fleet.follow();
+  await fleet.advance(500);
+  const far = fleet.watchFollower();
+  await fleet.advance(300);
+  return { fleet, near, far };
 }
 
 const audioOf = (receiver: Receiver) =>
@@ -243,16 +261,9 @@ describe('FollowerPlayer', () => {
     });
     await fc.assert(
       fc.asyncProperty(parts, async ({ cutAfterMs, cutMs, frames }) => {
-        const fleet = new Fleet();
-        const near = fleet.watchHost();
-        fleet.follow();
-        await fleet.advance(500);
-        const far = fleet.watchFollower();
-        await fleet.advance(300);
+        const { fleet, near, far } = await followed();
         const fromSamples = far.packets.at(-1)?.ticks ?? 0;
-        frames.forEach((count, i) => {
-          fleet.host.enqueue({ seq: i + 1, clip: fleet.clip(`s${i + 1}`, count) });
-        });
+        fleet.speak(frames);
         // What is queued is known to the follower.
         await fleet.advance(200 + cutAfterMs);
         fleet.isCut = true;
@@ -278,12 +289,7 @@ describe('FollowerPlayer', () => {
     });
     await fc.assert(
       fc.asyncProperty(parts, async ({ deadAfterMs, awayMs, first }) => {
-        const fleet = new Fleet();
-        const near = fleet.watchHost();
-        fleet.follow();
-        await fleet.advance(500);
-        const far = fleet.watchFollower();
-        await fleet.advance(300);
+        const { fleet, near, far } = await followed();
         const fromSamples = far.packets.at(-1)?.ticks ?? 0;
         const queue = [first, 150].map((frames, i) => ({ seq: i + 1, clip: fleet.clip(`s${i + 1}`, frames) }));
         for (const item of queue) fleet.host.enqueue(item);
@@ -318,15 +324,8 @@ describe('FollowerPlayer', () => {
     });
     await fc.assert(
       fc.asyncProperty(parts, async ({ afterMs, suspendedMs, frames }) => {
-        const fleet = new Fleet();
-        const near = fleet.watchHost();
-        fleet.follow();
-        await fleet.advance(500);
-        const far = fleet.watchFollower();
-        await fleet.advance(300);
-        frames.forEach((count, i) => {
-          fleet.host.enqueue({ seq: i + 1, clip: fleet.clip(`s${i + 1}`, count) });
-        });
+        const { fleet, near, far } = await followed();
+        fleet.speak(frames);
         await fleet.advance(200 + afterMs);
         fleet.host.suspend();
         await fleet.advance(suspendedMs);
