@@ -6,16 +6,14 @@
  *
  * Half of a frame of 20 ms, the encoder and its look-ahead are part of it. Exits with 1 if the aim is missed.
  */
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Humancast, ProducerError } from '@humancast/producer';
-import { type Cleanup, launchChromium, makeBusyClip, withCleanup } from '@humancast/testkit';
-import { type Figure, judge, printFigures } from './lib/figures.ts';
-import { describeMachine, machineLines } from './lib/machine.ts';
-import { servePages } from './lib/page-server.ts';
-import { openScene, temporaryFolder } from './lib/scene.ts';
+import type { Humancast } from '@humancast/producer';
+import { type Cleanup, makeBusyClip, withCleanup } from '@humancast/testkit';
+import { type Figure, reportFigures } from './lib/figures.ts';
+import { describeMachine } from './lib/machine.ts';
+import { openMicrophoneScene } from './lib/microphone-scene.ts';
+import { temporaryFolder } from './lib/scene.ts';
 import { percentile } from './lib/stats.ts';
 
 const GROUP = 'Microphone, through TURN over UDP';
@@ -33,16 +31,8 @@ if (!Number.isInteger(tones) || tones < 1 || tones > 1000) {
   process.exit(2);
 }
 const machine = describeMachine();
-console.log(`${machineLines(machine).join('\n')}\n`);
 const measured = await withCleanup(measure);
-const figures = figuresOf(measured);
-printFigures(figures);
-if (values.json !== undefined) {
-  const judged = figures.map((figure) => ({ ...figure, ok: judge(figure) }));
-  const result = { bench: 'listen', at: new Date().toISOString(), machine, figures: judged, raw: measured };
-  await writeFile(values.json, `${JSON.stringify(result, null, 1)}\n`);
-}
-if (figures.some((figure) => judge(figure) === false)) process.exitCode = 1;
+reportFigures({ bench: 'listen', machine, figures: figuresOf(measured), raw: measured, json: values.json });
 
 interface Onset {
   /** When its frame arrived, and when it was said by the frame's stamp; ms since the Unix epoch. */
@@ -59,34 +49,17 @@ interface Measured {
 async function measure(cleanup: Cleanup): Promise<Measured> {
   const mediaDir = temporaryFolder(cleanup);
   await makeBusyClip(join(mediaDir, 'busy/idle/busy.mov'), { seconds: 5, fps: 30, size: '640x360' });
-  const origin = await servePages(cleanup);
-  const { stack } = await openScene(cleanup, { mediaDir, env: { ALLOWED_ORIGINS: origin } });
-  const { apiKey, signalingUrl, loaderUrl } = stack;
-  const humancast = new Humancast({ apiKey, signalingUrl, loaderUrl });
-  const chromium = await launchChromium({ handleSignals: false });
-  cleanup.add(() => chromium.close());
-  const page = await chromium.context.newPage();
-  await page.goto(`${origin}/bench/listen/viewer.html`);
-  await page.waitForFunction(() => 'listenBench' in globalThis);
-  const session = await whenLoaded(() => humancast.createSession('busy', { microphone: true }));
+  const { humancast, page, session, viewer } = await openMicrophoneScene(cleanup, {
+    mediaDir,
+    avatar: 'busy',
+    path: '/bench/listen/viewer.html',
+    ready: 'listenBench',
+  });
   const stop = new AbortController();
-  const heard = hearOnsets(humancast, session.id, stop.signal);
-  const options = { url: signalingUrl, session: session.id, token: session.microphoneToken ?? '', tones };
-  const begun = await page.evaluate((what) => listenBench.speak(what), options);
+  const heard = hearOnsets(humancast, session, stop.signal);
+  const begun = await page.evaluate((what) => listenBench.speak(what), { ...viewer, tones });
   stop.abort();
   return compare(begun, await heard);
-}
-
-/** The avatar's idle clip is loaded while the stack starts. */
-async function whenLoaded<T>(create: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await create();
-    } catch (error) {
-      if (!(error instanceof ProducerError) || error.code !== 'avatar_has_no_idle') throw error;
-      await sleep(200);
-    }
-  }
 }
 
 async function hearOnsets(humancast: Humancast, session: string, signal: AbortSignal): Promise<Onset[]> {
