@@ -47,6 +47,7 @@ const SENDERS = Number(values.senders);
 const RATE = Number(values.rate);
 /** Free places of the fleet, as a share of the viewers. */
 const SPARE = 0.2;
+const PLACED_LIMIT_MS = 60_000;
 const HEARTBEAT_MS = 250;
 const LEASE_MS = 1000;
 const CONCURRENCY = 32;
@@ -55,6 +56,12 @@ const SESSION_CAPACITY = 40;
 const MAILBOXES = 4;
 const REPORTS_AT_ONCE = 200;
 
+if ((1 + SPARE) * (SENDERS - 1) < SENDERS) {
+  console.error(
+    `--senders must be at least ${Math.ceil((1 + SPARE) / SPARE)}: the others need places for a dead one's viewers`,
+  );
+  process.exit(2);
+}
 const machine = describeMachine();
 const server = await startRedis({ appendOnly: true });
 const logger = createLogger('bench', 'fatal');
@@ -219,7 +226,11 @@ const redisCpuMs = async () => {
 const percentile = (sorted: readonly number[], share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
 
 async function allPlaced(): Promise<void> {
-  while (sinceMs.size > 0) await sleep(20);
+  const deadlineMs = performance.now() + PLACED_LIMIT_MS;
+  while (sinceMs.size > 0) {
+    if (performance.now() > deadlineMs) throw new Error(`${sinceMs.size} viewers were not placed`);
+    await sleep(20);
+  }
 }
 
 const capacity = Math.ceil((VIEWERS * (1 + SPARE)) / SENDERS);
