@@ -1,6 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { buildConsole, buildServices } from './build.mjs';
 import { red, say, step } from './output.mjs';
 import { PINNED_NODE, ROOT, run, runTool } from './run.mjs';
@@ -9,6 +9,8 @@ import { PINNED_NODE, ROOT, run, runTool } from './run.mjs';
  * @typedef {{ passed: number, failed: number }} Counts
  * @typedef {{ name: string, doc: string, run: () => Promise<Counts> }} Suite
  */
+
+const MAX_REPEATED_FILES = 4;
 
 /** @type {readonly Suite[]} */
 export const SUITES = [
@@ -19,13 +21,13 @@ export const SUITES = [
   },
   { name: 'types', doc: 'the build, and a strict type check of tests, scripts and benchmarks', run: types },
   { name: 'unit', doc: 'logic only; starts no programs', run: () => vitest('unit') },
-  { name: 'integration', doc: 'with real servers and codecs, beside the code', run: () => vitest('integration') },
-  { name: 'browser', doc: 'in a real browser, beside the code', run: () => vitest('browser') },
-  { name: 'e2e', doc: 'the whole stack, with real browsers (tests/)', run: () => vitest('e2e') },
+  { name: 'integration', doc: 'with real servers and codecs, beside the code', run: () => vitestTwice('integration') },
+  { name: 'browser', doc: 'in a real browser, beside the code', run: () => vitestTwice('browser') },
+  { name: 'e2e', doc: 'the whole stack, with real browsers (tests/)', run: () => vitestTwice('e2e') },
   {
     name: 'containers',
     doc: 'docker compose in real containers; needs root or a Docker engine',
-    run: () => vitest('containers'),
+    run: () => vitestTwice('containers'),
   },
   {
     name: 'deps',
@@ -88,14 +90,44 @@ async function checks(list, { detailed = false } = {}) {
 
 /** Runs one of the projects of vitest.config.ts. @param {string} project @returns {Promise<Counts>} */
 async function vitest(project) {
+  const { report, code } = await runVitest(project);
+  for (const line of unfinished(report)) say(`${red('✗')} ${line}`);
+  return countTests(report, code);
+}
+
+/**
+ * Like {@link vitest}, but runs files that failed once more: real browsers, codecs and networks also depend on what
+ * else the machine does. Names what passes only then. More than a few failed files are not the machine's doing.
+ * @param {string} project @returns {Promise<Counts>}
+ */
+async function vitestTwice(project) {
+  const first = await runVitest(project);
+  const names = failedFiles(first.report);
+  if (names.length === 0 || names.length > MAX_REPEATED_FILES) {
+    for (const line of unfinished(first.report)) say(`${red('✗')} ${line}`);
+    return countTests(first.report, first.code);
+  }
+  say(`\n── ${project}, once more: ${names.map((name) => relative(ROOT, name)).join(', ')}`);
+  const second = await runVitest(project, names);
+  const report = {
+    testResults: [
+      ...first.report.testResults.filter(({ name }) => !names.includes(name)),
+      ...second.report.testResults,
+    ],
+  };
+  for (const line of unfinished(report)) say(`${red('✗')} ${line}`);
+  for (const line of unstable(first.report, second.report)) say(`${red('!')} passed only when run again: ${line}`);
+  return countTests(report, second.code);
+}
+
+/** @param {string} project @param {readonly string[]} [files] default: all of the project */
+async function runVitest(project, files = []) {
   const folder = mkdtempSync(join(tmpdir(), 'humancast-test-'));
-  const report = join(folder, 'report.json');
+  const path = join(folder, 'report.json');
   try {
-    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const { code } = await runTool('vitest/vitest.mjs', ['run', '--project', project, ...reporters]);
-    const result = readReport(report);
-    for (const line of unfinished(result)) say(`${red('✗')} ${line}`);
-    return countTests(result, code);
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`];
+    const { code } = await runTool('vitest/vitest.mjs', ['run', '--project', project, ...reporters, ...files]);
+    return { report: readReport(path), code };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -130,6 +162,24 @@ export function countTests({ testResults }, exitCode) {
   }
   if (exitCode !== 0 && counts.failed === 0) counts.failed = 1;
   return counts;
+}
+
+/** @returns the paths of the files that did not pass. @param {VitestReport} report */
+export function failedFiles({ testResults }) {
+  return testResults.filter(({ status }) => status !== 'passed').map(({ name }) => name);
+}
+
+/**
+ * @returns the names of the tests that failed in the first run and passed in the second.
+ * @param {VitestReport} first @param {VitestReport} second
+ */
+export function unstable(first, second) {
+  const named = (/** @type {VitestReport} */ { testResults }, /** @type {string} */ status) =>
+    testResults
+      .flatMap((file) => file.assertionResults.filter((test) => test.status === status))
+      .map((t) => t.fullName);
+  const passed = new Set(named(second, 'passed'));
+  return named(first, 'failed').filter((name) => passed.has(name));
 }
 
 /** @returns skipped tests, which vitest does not report as failures. @param {VitestReport} report */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countTests } from './suites.mjs';
+import { countTests, failedFiles, unstable } from './suites.mjs';
 
 const file = (status: string, ...statuses: string[]) => ({
   name: 'a.test.ts',
@@ -29,5 +29,24 @@ describe('countTests()', () => {
 
   it('counts an error outside of any test, which only the exit code shows', () => {
     expect(countTests({ testResults: [file('passed', 'passed')] }, 1)).toEqual({ passed: 1, failed: 1 });
+  });
+});
+
+describe('failedFiles()', () => {
+  it('names files with a failed test, and files that could not be loaded', () => {
+    const testResults = [
+      file('passed', 'passed'),
+      { ...file('failed', 'passed', 'failed'), name: 'b' },
+      { ...file('failed'), name: 'c' },
+    ];
+    expect(failedFiles({ testResults })).toEqual(['b', 'c']);
+  });
+});
+
+describe('unstable()', () => {
+  it('names tests that failed first and passed when run again, and no others', () => {
+    const first = { testResults: [file('failed', 'passed', 'failed', 'failed')] };
+    const second = { testResults: [file('failed', 'passed', 'passed', 'failed')] };
+    expect(unstable(first, second)).toEqual(['test 1']);
   });
 });
