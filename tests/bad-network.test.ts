@@ -70,8 +70,8 @@ describe('page on a bad network', () => {
     const viewer = await scene.open('loss=5% delay=40ms');
     const isDelayed = ({ jitterBufferTargets }: Figures) => jitterBufferTargets.every((ms) => (ms ?? 0) > 100);
     const { jitterBufferTargets } = await waitFor('both tracks are delayed', () => figures(viewer), isDelayed, 40_000);
-    // At most 400 ms for repairs, plus at most 150 ms for lip-sync.
-    for (const ms of jitterBufferTargets) expect(ms).toBeLessThanOrEqual(550);
+    // At most 700 ms for repairs and queues, 90 ms for a slow decoder, and 150 ms for lip-sync.
+    for (const ms of jitterBufferTargets) expect(ms).toBeLessThanOrEqual(940);
     await waitFor('video and audio are in sync', () => figures(viewer), inSync);
     await viewer.page.close();
   });
@@ -87,19 +87,20 @@ describe('page on a bad network', () => {
   );
 
   it.for([
-    { name: '5 to 0.5 Mb/s', maxSkewMs: 60 },
     // Each frame of the smallest rendition takes so long that the browser's estimates vary.
-    { name: '5 to 0.25 Mb/s', maxSkewMs: 250 },
+    { name: '5 to 0.5 Mb/s', narrow: { frames: 100, maxSkewMs: 120 } },
+    // A few frames a second
+    { name: '5 to 0.25 Mb/s', narrow: { frames: 40, maxSkewMs: 250 } },
   ])(
     'gets smaller video when its link falls from $name, and larger video when the link recovers, on one connection',
-    async ({ name, maxSkewMs }, { annotate }) => {
+    async ({ name, narrow: expected }, { annotate }) => {
       const [wide, narrow] = pathsOf(name);
       const viewer = await scene.open(wide);
       const heightOf = async () => (await figures(viewer)).height;
       await waitFor('the largest rendition', heightOf, (height) => height === 360);
       scene.relay.restart(narrow);
       await waitFor('the smallest rendition', heightOf, (height) => height === 180);
-      await playsInSync(viewer, maxSkewMs);
+      await playsInSync(viewer, expected);
       expect(await heightOf()).toBe(180);
       scene.relay.restart(wide);
       const widenedMs = performance.now();
@@ -111,7 +112,7 @@ describe('page on a bad network', () => {
   );
 
   it('plays over a link with little more than the audio bitrate, on the first connection', async () => {
-    const viewer = await scene.open('rate=150k queue=1s delay=25ms');
+    const viewer = await scene.open('rate=150k queue=1s delay=25ms', { withinMs: 60_000 });
     expect((await figures(viewer)).connections).toBe(1);
     await viewer.page.close();
   });
@@ -272,14 +273,14 @@ function pathsOf(name: string): [before: string, after: string] {
   return [before, `${before} ${change.replace(/^\d+s/, '')}`];
 }
 
-/** Waits for 100 frames with less than 5 % of concealed audio, in sync, on the first connection. */
-async function playsInSync(viewer: ViewerPage, maxSkewMs = 60): Promise<void> {
+/** Waits for some frames with less than 5 % of concealed audio, in sync, on the first connection. */
+async function playsInSync(viewer: ViewerPage, { frames = 100, maxSkewMs = 60 } = {}): Promise<void> {
   await waitFor(
-    '100 frames with audio',
+    `${frames} frames with audio`,
     async () => {
       const first = await figures(viewer);
-      const isShown = ({ framesDecoded }: Figures) => framesDecoded > first.framesDecoded + 100;
-      const last = await waitFor('100 frames', () => figures(viewer), isShown);
+      const isShown = ({ framesDecoded }: Figures) => framesDecoded > first.framesDecoded + frames;
+      const last = await waitFor(`${frames} frames`, () => figures(viewer), isShown);
       return (last.concealedSamples - first.concealedSamples) / (last.audioSamples - first.audioSamples);
     },
     (concealed) => concealed < 0.05,

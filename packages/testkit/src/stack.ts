@@ -12,7 +12,7 @@ import { spawnTied } from './tied.js';
 import { startTurn, type TestTurn, type TurnTransport } from './turn.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
 /** Number of log lines kept per process, for error messages. */
 const LOG_LINES = 400;
