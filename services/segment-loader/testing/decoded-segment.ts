@@ -26,13 +26,15 @@ export interface Place {
 
 const MIDDLE: Place = { x: 0.5, y: 0.5 };
 
+/** @param frames I420, of that rendition. Default: decoded now. */
 export async function decodeSegment(
   store: MediaStore,
   manifest: SegmentManifest,
   rendition = 0,
   at: Place = MIDDLE,
+  frames: Promise<readonly Buffer[]> = decodeFrames(store, manifest, rendition),
 ): Promise<DecodedSegment> {
-  const pixels = await decodeVideo(store, manifest, rendition, at);
+  const pixels = pixelsAt(at, await frames, manifest, rendition);
   const samples = await readAudio(store, manifest);
   return { pixels, samples, flashes: flashesIn(pixels, manifest), beeps: beepsIn(samples) };
 }
@@ -60,11 +62,11 @@ export async function decodeFrames(store: MediaStore, manifest: SegmentManifest,
   return Array.from({ length: raw.length / frameBytes }, (_, i) => raw.subarray(i * frameBytes, (i + 1) * frameBytes));
 }
 
-async function decodeVideo(store: MediaStore, manifest: SegmentManifest, index: number, at: Place): Promise<Pixel[]> {
-  const { width = 0, height = 0 } = manifest.renditions[index] ?? {};
+function pixelsAt(at: Place, frames: readonly Buffer[], { renditions }: SegmentManifest, index: number): Pixel[] {
+  const { width = 0, height = 0 } = renditions[index] ?? {};
   const luma = Math.floor(height * at.y) * width + Math.floor(width * at.x);
   const chroma = width * height + Math.floor((height / 2) * at.y) * (width / 2) + Math.floor((width / 2) * at.x);
-  return (await decodeFrames(store, manifest, index)).map((frame) => ({
+  return frames.map((frame) => ({
     y: frame.readUInt8(luma),
     u: frame.readUInt8(chroma),
     v: frame.readUInt8(chroma + (width * height) / 4),

@@ -28,6 +28,8 @@ export class LoaderFixture {
   readonly clips = new Clips();
   /** One for all loads, because a registry observes its process as long as that lives. */
   readonly #metrics = new LoaderMetrics(createRegistry('test'));
+  /** Frames by rendition, because a test looks at several places of them. */
+  readonly #decoded = new WeakMap<SegmentManifest, Map<number, Promise<Buffer[]>>>();
   #server: TestRedis | undefined;
   #redis: Redis | undefined;
 
@@ -93,13 +95,17 @@ export class LoaderFixture {
   }
 
   /** Decodes a loaded segment; see {@link decodeSegment}. */
-  decode(manifest: SegmentManifest, rendition?: number, place?: { x: number; y: number }): Promise<DecodedSegment> {
-    return decodeSegment(this.store, manifest, rendition, place);
+  decode(manifest: SegmentManifest, rendition = 0, place?: { x: number; y: number }): Promise<DecodedSegment> {
+    return decodeSegment(this.store, manifest, rendition, place, this.frames(manifest, rendition));
   }
 
   /** @returns Every frame of a loaded segment, I420. */
   frames(manifest: SegmentManifest, rendition: number): Promise<Buffer[]> {
-    return decodeFrames(this.store, manifest, rendition);
+    const ofSegment = this.#decoded.get(manifest) ?? new Map<number, Promise<Buffer[]>>();
+    this.#decoded.set(manifest, ofSegment);
+    const frames = ofSegment.get(rendition) ?? decodeFrames(this.store, manifest, rendition);
+    ofSegment.set(rendition, frames);
+    return frames;
   }
 
   /** @returns The number of keys in Redis. */
