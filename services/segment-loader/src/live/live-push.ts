@@ -34,6 +34,7 @@ import { AudioIntake } from './audio-intake.js';
 import type { Backdrops } from './backdrops.js';
 import type { EncoderProcess } from './encoder-process.js';
 import { framesBefore, framesFor } from './frame-mapping.js';
+import { HeldTime } from './held-time.js';
 import { checkFrameSize, frameRateOf, parseBinary, parseText } from './live-message.js';
 import type { LiveMetrics } from './live-metrics.js';
 import { LiveSegment } from './live-segment.js';
@@ -137,6 +138,7 @@ export class LivePush {
   #queued: QueuedPush | undefined;
   #timer: NodeJS.Timeout | undefined;
   #held = false;
+  readonly #heldTime: HeldTime;
   #discarded = false;
   #beginning: Promise<void> = Promise.resolve();
   /** Whether the avatar's still is on its way to the encoder; later messages must not overtake it. */
@@ -167,6 +169,7 @@ export class LivePush {
     this.#logger = parts.logger.child({ ...of, key: owner, ...traceFields(this.#trace.traceparent) });
     this.#trackGap = new TrackGapDetector(parts.config.liveTrackWaitMs);
     this.#lastMs = parts.clock.nowMs();
+    this.#heldTime = new HeldTime(this.#lastMs);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -452,8 +455,8 @@ export class LivePush {
     if (this.#state !== 'open') return;
     this.#balance(); // the stores may have caught up
     if (!this.#held && !this.#awaitsStill) this.#fillAbsent();
-    if (this.#held && this.#lagMs > config.liveLagLimitMs) {
-      const lagMs = Math.round(this.#lagMs);
+    const lagMs = Math.round(Math.min(this.#lagMs, this.#heldTime.advance(clock.nowMs(), this.#held)));
+    if (this.#held && lagMs > config.liveLagLimitMs) {
       this.fail(
         new HumancastError('live_overloaded', {
           detail: `encoding is ${lagMs} ms behind real time; send smaller or fewer frames`,
