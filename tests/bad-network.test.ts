@@ -17,21 +17,7 @@ import {
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROFILES } from '../bench/network/profiles.ts';
-
-/** Statistics of the page's playback. */
-interface Figures {
-  /** Number of peer connections created so far. */
-  readonly connections: number;
-  readonly framesDecoded: number;
-  /** Height of the video, pixels. */
-  readonly height: number;
-  readonly audioSamples: number;
-  /** Audio samples that the browser made up, silence excluded. */
-  readonly concealedSamples: number;
-  /** Video minus audio, ms: positive when the video is late. */
-  readonly skewMs: number;
-  readonly jitterBufferTargets: readonly (number | null)[];
-}
+import { type Figures, figures, inSync } from './support/figures.ts';
 
 /**
  * The real page behind an impaired path to its TURN server. The limits are wide versions of those of `npm run
@@ -292,26 +278,4 @@ async function playsInSync(viewer: ViewerPage, { frames = 100, maxSkewMs = 60 } 
     ({ skewMs }) => Math.abs(skewMs) < maxSkewMs,
   );
   expect(connections).toBe(1);
-}
-
-function inSync({ skewMs }: Figures): boolean {
-  return Math.abs(skewMs) < 60;
-}
-
-function figures({ page }: ViewerPage): Promise<Figures> {
-  return page.evaluate(async () => {
-    const { peers } = window as unknown as { peers: RTCPeerConnection[] };
-    const peer = peers.at(-1);
-    const rows = [...((await peer?.getStats())?.values() ?? [])].filter(({ type }) => type === 'inbound-rtp');
-    const [audio, video] = ['audio', 'video'].map((kind) => rows.find((row) => row.kind === kind));
-    return {
-      connections: peers.length,
-      framesDecoded: video?.framesDecoded ?? 0,
-      height: video?.frameHeight ?? 0,
-      audioSamples: audio?.totalSamplesReceived ?? 0,
-      concealedSamples: (audio?.concealedSamples ?? 0) - (audio?.silentConcealedSamples ?? 0),
-      skewMs: (audio?.estimatedPlayoutTimestamp ?? Number.NaN) - (video?.estimatedPlayoutTimestamp ?? Number.NaN),
-      jitterBufferTargets: peer?.getReceivers().map(({ jitterBufferTarget }) => jitterBufferTarget) ?? [],
-    };
-  });
 }

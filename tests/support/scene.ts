@@ -98,6 +98,11 @@ export class Scene {
     return viewer;
   }
 
+  /** Lets the browser sleep while `work` runs. */
+  async asleep(work: () => Promise<void>): Promise<void> {
+    await this.#browser?.asleep(work);
+  }
+
   async stop(): Promise<void> {
     await this.#browser?.close();
     await this.#demoProducer?.stop();

@@ -17,6 +17,10 @@ const MEASURE_MS = 1000;
 const SUSPICION_MS = 500;
 /** After this long without a packet, media counts as lost, ms. */
 const SILENCE_MS = 1200;
+/** Delay of a read, ms, that shows that the page was suspended (a sleeping laptop); timers of hidden pages are less late. */
+const SUSPENDED_MS = 2000;
+/** Time after a suspension in which packets may be older ones, which the system had kept, ms. */
+const BACKLOG_MS = 1000;
 /** Consecutive reads with new packets after which lost media counts as found. */
 const FRESH_LOOKS = 3;
 
@@ -28,8 +32,11 @@ export interface MediaMeterListener {
   report(report: ViewerReport): boolean;
   /** Packets are late. Called once each time that they stop. */
   suspected(): void;
-  /** No more packets arrive. */
-  lost(): void;
+  /**
+   * No more packets arrive.
+   * @param suspended Whether none has arrived since the page was suspended.
+   */
+  lost(suspended: boolean): void;
   /** Packets arrive again. */
   found(): void;
   /** Video has frozen, or moves again. */
@@ -58,6 +65,8 @@ export class MediaMeter {
   #packets = 0;
   #packetAtMs: number;
   #suspected = false;
+  /** End of the last suspension of the page. */
+  #resumedAtMs = Number.NEGATIVE_INFINITY;
   /** Consecutive reads that found new packets since media was lost. */
   #freshLooks = 0;
   #flowing = true;
@@ -115,7 +124,13 @@ export class MediaMeter {
   }
 
   #pollLater(): void {
-    this.#cancel = this.#environment.clock.after(this.#flowing ? LOOK_MS : LOST_LOOK_MS, async () => {
+    const { clock } = this.#environment;
+    const delayMs = this.#flowing ? LOOK_MS : LOST_LOOK_MS;
+    const dueMs = clock.nowMs() + delayMs;
+    this.#cancel = clock.after(delayMs, async () => {
+      const nowMs = clock.nowMs();
+      // Nothing was seen meanwhile, so silence counts from now on.
+      if (nowMs - dueMs >= SUSPENDED_MS) this.#resumedAtMs = this.#packetAtMs = nowMs;
       const snapshot = await this.#peer.snapshot();
       if (this.#closed) return;
       if (snapshot) this.#poll(snapshot);
@@ -165,7 +180,7 @@ export class MediaMeter {
   }
 
   #lose(): void {
-    if (this.declareLost()) this.#listener.lost();
+    if (this.declareLost()) this.#listener.lost(this.#packetAtMs < this.#resumedAtMs + BACKLOG_MS);
   }
 
   #measure(snapshot: ReceiverSnapshot, nowMs: number): void {

@@ -67,10 +67,12 @@ export class MediaPeer {
       this.#listener.track();
     };
     this.#peer.onicecandidate = ({ candidate }) => {
-      if (candidate?.candidate) this.#sendCandidate(candidate);
+      if (!candidate?.candidate) return;
+      if (this.#localCandidates) this.#localCandidates.push(candidate);
+      else this.#listener.candidate(candidate);
     };
     this.#peer.onconnectionstatechange = () => {
-      if (this.#peer.connectionState === 'failed' || this.#peer.connectionState === 'closed') this.#fail();
+      if (['failed', 'closed'].includes(this.#peer.connectionState)) this.#fail();
     };
     this.#cancelTimeout = environment.clock.after(CONNECT_TIMEOUT_MS, () => this.#timedOut(0, CONNECT_TIMEOUT_MS));
   }
@@ -135,20 +137,12 @@ export class MediaPeer {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#stopTimers();
-    this.#peer.ontrack = null;
-    this.#peer.onicecandidate = null;
-    this.#peer.onconnectionstatechange = null;
+    // It fires no more events then (W3C WebRTC §4.4.2).
     this.#peer.close();
   }
 
   get #ended(): boolean {
     return this.#state === 'closed' || this.#state === 'failed';
-  }
-
-  #sendCandidate({ candidate, sdpMid, sdpMLineIndex, usernameFragment }: RTCIceCandidate): void {
-    const message = { candidate, sdpMid, sdpMLineIndex, usernameFragment };
-    if (this.#localCandidates) this.#localCandidates.push(message);
-    else this.#listener.candidate(message);
   }
 
   #openVoice(): void {

@@ -537,6 +537,44 @@ describe('Session without media', () => {
     expect(browser.peers).toHaveLength(1);
   });
 
+  it('requests a new connection after a suspension as soon as it is known that no more packets come', async () => {
+    await play();
+    peer(0).flowing = false;
+    browser.suspend(60_000);
+    await browser.pass(300);
+    expect(session.state).toBe('playing');
+    socket().join();
+    expect(socket().sent[0]).toMatchObject({ type: 'join', viewer: 'vw_12345678', connection: 'conn-one' });
+    await browser.pass(1500);
+    expect(socket().sentOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'conn-one' }]);
+    socket().receive(offer('conn-two', 1));
+    await browser.pass(300);
+    expect(states).toEqual(['playing', 'reconnecting', 'playing']);
+  });
+
+  it('plays on without a word when packets arrive after a suspension', async () => {
+    await play();
+    browser.suspend(8000);
+    await browser.pass(10_000);
+    expect(states).toEqual(['playing']);
+    expect(errors).toEqual([]);
+    expect(browser.sockets).toHaveLength(1);
+    expect(browser.peers).toHaveLength(1);
+  });
+
+  it('does not count a suspension as time without video', async () => {
+    await play();
+    peer(0).flowing = false;
+    await browser.pass(3000);
+    browser.suspend(600_000);
+    await browser.pass(1000);
+    socket().join();
+    await browser.pass(30_000);
+    expect(session.state).toBe('reconnecting');
+    await browser.pass(120_000);
+    expect(session.state).toBe('failed');
+  });
+
   it("accepts another host's offer at once, without waiting for the old connection", async () => {
     await play();
     peer(0).flowing = false;

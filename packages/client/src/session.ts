@@ -323,10 +323,13 @@ export class Session extends Emitter<SessionEvents> {
       this.#environment,
       { firstFrameMs, sync },
       {
-        stats: (stats) => this.#measured(stats),
+        stats: (stats) => {
+          this.#stats = stats;
+          this.emit('stats', stats);
+        },
         suspected: () => this.#channel.check(SUSPICION_CHECK_MS),
         report: (report) => this.#channel.send({ type: 'report', connection: peer.connection, report }),
-        lost: () => this.#mediaLost(),
+        lost: (suspended) => this.#mediaLost(suspended),
         found: () => this.#mediaFound(),
         still: () => this.#updateState(),
       },
@@ -335,15 +338,13 @@ export class Session extends Emitter<SessionEvents> {
     this.#updateState();
   }
 
-  #measured(stats: ClientStats): void {
-    this.#stats = stats;
-    this.emit('stats', stats);
-  }
-
-  /** Called when packets stop: the path may recover; otherwise a new connection is requested. */
-  #mediaLost(): void {
+  /**
+   * Called when packets stop: the path may recover; otherwise a new connection is requested. A host that sends nothing after
+   * the page was suspended has closed its side.
+   */
+  #mediaLost(suspended: boolean): void {
     this.#mediaMissing();
-    this.#reconnectLater(HEAL_MS);
+    this.#reconnectLater(suspended ? 0 : HEAL_MS);
   }
 
   #mediaMissing(): void {
@@ -390,8 +391,14 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   #reconnectLater(delayMs?: number): void {
-    this.#cancelPending ??= this.#environment.clock.after(delayMs ?? this.#reconnects.next(), () => {
+    if (this.#cancelPending) return;
+    const { clock } = this.#environment;
+    const waitMs = delayMs ?? this.#reconnects.next();
+    const dueMs = clock.nowMs() + waitMs;
+    this.#cancelPending = clock.after(waitMs, () => {
       this.#cancelPending = undefined;
+      // Time in which the page was suspended does not count towards giving up.
+      this.#missingSinceMs += clock.nowMs() - dueMs;
       this.#reconnectUnlessComing();
     });
   }

@@ -56,7 +56,7 @@ export class FakeBrowser {
     await settle();
     for (;;) {
       const [next] = this.#timers.filter((timer) => timer.atMs <= endMs).sort((a, b) => a.atMs - b.atMs);
-      const untilMs = next?.atMs ?? endMs;
+      const untilMs = Math.max(next?.atMs ?? endMs, this.#nowMs);
       for (const peer of this.peers) peer.flow(untilMs - this.#nowMs);
       this.#nowMs = untilMs;
       if (!next) return;
@@ -64,6 +64,11 @@ export class FakeBrowser {
       next.run();
       await settle();
     }
+  }
+
+  /** Lets time pass without the page: its timers run late, in the next {@link pass}. */
+  suspend(ms: number): void {
+    this.#nowMs += ms;
   }
 
   page(what: PageEvent): void {
