@@ -35,8 +35,11 @@ describe('text', () => {
   afterAll(() => scene?.stop());
 
   const seen: string[] = [];
+  /** Without `playback.held`, which a push that is late on a busy machine causes at any time. */
   const speech = async (segment: string): Promise<PastEvent[]> =>
-    (await producer.pastEvents(session.id)).filter((event) => event['segment'] === segment);
+    (await producer.pastEvents(session.id)).filter(
+      (event) => event['segment'] === segment && event.type.startsWith('speech.'),
+    );
 
   /** Pushes a second of media for each piece of text, at the pace of a model that is ahead by as much. */
   async function say(push: LivePush, words: readonly string[]): Promise<void> {
@@ -59,8 +62,7 @@ describe('text', () => {
       () => speech(push.segment),
       (all) => all.some(({ type }) => type === 'speech.finished'),
     );
-    const ofSpeech = events.filter(({ type }) => type.startsWith('speech.'));
-    expect(ofSpeech.map(({ type, text }) => [type, text])).toEqual([
+    expect(events.map(({ type, text }) => [type, text])).toEqual([
       ['speech.started', undefined],
       ['speech.text', 'one two'],
       ['speech.text', 'three four'],
