@@ -1,9 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import { accessibilityFindings, launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSignaling } from '../../client/test/fake-signaling.js';
+import { bundleElement } from '../test/bundle.js';
 import type { HumanCastElement } from './human-cast-element.js';
 
 const PAGE = `<!doctype html><html lang="en"><title>page</title><style>human-cast { width: 480px }
@@ -33,10 +32,11 @@ let posterRequests: string[] = [];
 let url: string;
 
 beforeAll(async () => {
-  const script = await bundle();
+  const files = await bundleElement();
   signaling = new FakeSignaling((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://signaling');
-    if (pathname === '/element.js') response.setHeader('content-type', 'text/javascript').end(script);
+    const script = files.get(pathname);
+    if (script !== undefined) response.setHeader('content-type', 'text/javascript').end(script);
     else if (pathname.endsWith('/poster')) {
       posterRequests.push(`${pathname} ${searchParams.get('token')}`);
       response.setHeader('content-type', 'image/svg+xml').end(POSTER);
@@ -59,22 +59,6 @@ afterAll(async () => {
   await browser?.close();
   await signaling?.close();
 });
-
-async function bundle(): Promise<string> {
-  const output = await build({
-    configFile: false,
-    logLevel: 'silent',
-    resolve: {
-      alias: { '@humancast/client': fileURLToPath(new URL('../../client/src/index.ts', import.meta.url)) },
-    },
-    build: {
-      write: false,
-      rolldownOptions: { input: fileURLToPath(new URL('define.ts', import.meta.url)) },
-    },
-  });
-  if (!('output' in output)) throw new Error('nothing was built');
-  return output.output[0].code;
-}
 
 /** Reads from the element in the page. */
 const element = <T>(read: (element: HumanCastElement) => T) =>

@@ -1,9 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import { launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSignaling } from '../../client/test/fake-signaling.js';
+import { bundleElement } from '../test/bundle.js';
 import type { HumanCastElement } from './human-cast-element.js';
 
 const PAGE = `<!doctype html><html lang="en"><title>page</title><style>human-cast { width: 320px }</style>
@@ -17,7 +16,7 @@ let url: string;
 const requested: string[] = [];
 
 beforeAll(async () => {
-  const files = await bundle();
+  const files = await bundleElement();
   signaling = new FakeSignaling((request, response) => {
     const { pathname } = new URL(request.url ?? '', 'http://signaling');
     requested.push(pathname);
@@ -50,27 +49,6 @@ afterAll(async () => {
   await browser?.close();
   await signaling?.close();
 });
-
-/** @returns The built files by path: the element, and what it loads on demand. */
-async function bundle(): Promise<ReadonlyMap<string, string>> {
-  const output = await build({
-    configFile: false,
-    logLevel: 'silent',
-    resolve: {
-      alias: { '@humancast/client': fileURLToPath(new URL('../../client/src/index.ts', import.meta.url)) },
-    },
-    build: {
-      write: false,
-      lib: {
-        entry: fileURLToPath(new URL('define.ts', import.meta.url)),
-        formats: ['es'],
-        fileName: () => 'element.js',
-      },
-    },
-  });
-  const files = [output].flat().flatMap((each) => ('output' in each ? each.output : []));
-  return new Map(files.map((file) => [`/${file.fileName}`, file.type === 'chunk' ? file.code : '']));
-}
 
 const element = <T>(read: (element: HumanCastElement) => T) =>
   page.locator('human-cast').evaluate(read as (element: Element) => T) as Promise<T>;
