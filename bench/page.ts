@@ -77,11 +77,12 @@ async function sizes(): Promise<Figure[]> {
   const bytes = { group: 'Bytes, minified and gzipped', unit: 'B' };
   const [client] = await built('../packages/client/src/index.ts');
   const entry = element.find(({ name }) => name === 'entry.js')?.bytes ?? Number.NaN;
-  const matte = element.find(({ name }) => name.startsWith('matte'))?.bytes ?? Number.NaN;
+  const onDemand = (module: string) => element.find(({ name }) => name.startsWith(module))?.bytes ?? Number.NaN;
   return [
     { ...bytes, name: 'client alone', value: client?.bytes ?? Number.NaN },
     { ...bytes, name: 'element with client', value: entry, aim: { atMost: 15 * 1024 } },
-    { ...bytes, name: 'matte renderer, loaded on demand', value: matte },
+    { ...bytes, name: 'matte renderer, loaded on demand', value: onDemand('matte') },
+    { ...bytes, name: 'captions, loaded on demand', value: onDemand('captions') },
   ];
 }
 

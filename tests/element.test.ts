@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeTestClip, ownAddress, Producer, type Stack, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,8 +9,10 @@ const pageOf = (humancast: string, { id, token }: { id: string; token: string })
 <title>A page of another origin</title>
 <script type="module" src="${humancast}/element.js"></script>
 <style>human-cast { width: 640px }</style>
-<human-cast src="${humancast}" session="${id}" token="${token}" controls></human-cast>
+<human-cast src="${humancast}" session="${id}" token="${token}" captions controls></human-cast>
 `;
+
+const VTT = 'WEBVTT\n\n00:00.000 --> 00:30.000\nHello <i>from</i> another origin\n';
 
 /** Evaluations by a test count as a person's clicks, so that audio would be on, depending on when they come. */
 const NOBODY_CLICKED = `Object.defineProperty(Navigator.prototype, 'userActivation', { value: { hasBeenActive: false } })`;
@@ -18,6 +21,7 @@ describe('<human-cast> on a page of another origin', () => {
   let stack: Stack;
   let producer: Producer;
   let site: ForeignSite;
+  let segment: string;
 
   beforeAll(async () => {
     site = await ForeignSite.open();
@@ -25,9 +29,12 @@ describe('<human-cast> on a page of another origin', () => {
     stack = await startStack({ senders: 2, mediaAddress: ownAddress(), env });
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '640x360' });
-    makeTestClip(join(stack.mediaDir, 'lights/segments/green.mp4'), { color: 'green', seconds: 30, size: '640x360' });
+    const clip = join(stack.mediaDir, 'green.mp4');
+    makeTestClip(clip, { color: 'green', seconds: 30, size: '640x360' });
     await site.launchBrowsers();
     await producer.idleLoaded('lights');
+    const file = new Blob([readFileSync(clip)]);
+    segment = (await producer.uploadSegment('lights', file, { name: 'green.mp4', text: VTT })).id;
   });
 
   afterAll(async () => {
@@ -35,54 +42,64 @@ describe('<human-cast> on a page of another origin', () => {
     await stack?.stop();
   });
 
-  it.each(['Chromium', 'Firefox'] as const)('shows a poster, plays, speaks and is interrupted in %s', async (name) => {
-    const session = await producer.createSession('lights');
-    site.html = pageOf(stack.signalingUrl, session);
-    const viewer = await site.newPage(name);
-    await viewer.addInitScript(NOBODY_CLICKED);
-    await viewer.goto(site.origin);
-    const read = <T>(expression: string) =>
-      viewer.evaluate<T>(`(() => {
+  it.each(['Chromium', 'Firefox'] as const)(
+    'shows a poster, plays, speaks with captions and is interrupted in %s',
+    async (name) => {
+      const session = await producer.createSession('lights');
+      site.html = pageOf(stack.signalingUrl, session);
+      const viewer = await site.newPage(name);
+      await viewer.addInitScript(NOBODY_CLICKED);
+      await viewer.goto(site.origin);
+      const read = <T>(expression: string) =>
+        viewer.evaluate<T>(`(() => {
       const cast = document.querySelector('human-cast');
       return ${expression};
     })()`);
-    await waitFor(
-      'the poster',
-      () => read(`cast.shadowRoot.querySelector('img').naturalWidth`),
-      (width) => width === 640,
-    );
-    await waitFor(
-      'video plays',
-      () => read(`cast.state`),
-      (state) => state === 'playing',
-    );
-    expect(await read(`[cast.videoWidth, cast.videoHeight, cast.clientHeight, cast.muted]`)).toEqual([
-      640,
-      360,
-      360,
-      true,
-    ]);
-    await read(`(cast.shadowRoot.querySelector('[part~=unmute]').click(), true)`);
-    await waitFor(
-      'sound is on',
-      () => read(`cast.muted`),
-      (muted) => muted === false,
-    );
-    await producer.speak(session.id, [await producer.segmentNamed(session.id, 'green.mp4')]);
-    await waitFor(
-      'it speaks',
-      () => read(`cast.matches(':state(speaking)')`),
-      (speaking) => speaking === true,
-    );
-    const audible = `cast.shadowRoot.querySelector('video').srcObject.getAudioTracks().some((track) => track.enabled)`;
-    expect(await read(`[cast.interrupt(), ${audible}]`)).toEqual([true, false]);
-    await waitFor(
-      'it is idle and audible again',
-      () => read<[boolean, boolean]>(`[cast.speaking, ${audible}]`),
-      ([speaking, sound]) => !speaking && sound === true,
-    );
-    await viewer.close();
-  });
+      await waitFor(
+        'the poster',
+        () => read(`cast.shadowRoot.querySelector('img').naturalWidth`),
+        (width) => width === 640,
+      );
+      await waitFor(
+        'video plays',
+        () => read(`cast.state`),
+        (state) => state === 'playing',
+      );
+      expect(await read(`[cast.videoWidth, cast.videoHeight, cast.clientHeight, cast.muted]`)).toEqual([
+        640,
+        360,
+        360,
+        true,
+      ]);
+      await read(`(cast.shadowRoot.querySelector('[part~=unmute]').click(), true)`);
+      await waitFor(
+        'sound is on',
+        () => read(`cast.muted`),
+        (muted) => muted === false,
+      );
+      await producer.speak(session.id, [segment]);
+      await waitFor(
+        'it speaks',
+        () => read(`cast.matches(':state(speaking)')`),
+        (speaking) => speaking === true,
+      );
+      const caption = `cast.shadowRoot.querySelector('[part~=captions]')?.textContent`;
+      await waitFor(
+        'its captions',
+        () => read(caption),
+        (text) => text === 'Hello from another origin',
+      );
+      const audible = `cast.shadowRoot.querySelector('video').srcObject.getAudioTracks().some((track) => track.enabled)`;
+      expect(await read(`[cast.interrupt(), ${audible}]`)).toEqual([true, false]);
+      await waitFor(
+        'it is idle and audible again',
+        () => read<[boolean, boolean]>(`[cast.speaking, ${audible}]`),
+        ([speaking, sound]) => !speaking && sound === true,
+      );
+      expect(await read(caption)).toBe('');
+      await viewer.close();
+    },
+  );
 
   it.each(['Chromium', 'Firefox'] as const)('plays in a frame in %s', async (name) => {
     const { id, token } = await producer.createSession('lights');

@@ -4,4 +4,4 @@ export { HumanCastElement };
 
 // A server that renders pages has no registry.
 const registry = globalThis.customElements as CustomElementRegistry | undefined;
-if (registry && !registry.get('human-cast')) registry.define('human-cast', HumanCastElement);
+if (!registry?.get('human-cast')) registry?.define('human-cast', HumanCastElement);

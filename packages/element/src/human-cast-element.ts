@@ -153,6 +153,14 @@ export class HumanCastElement extends BaseElement {
     this.toggleAttribute('controls', controls);
   }
 
+  /** Whether the words that are being said are shown. */
+  get captions(): boolean {
+    return this.hasAttribute('captions');
+  }
+  set captions(captions: boolean) {
+    this.toggleAttribute('captions', captions);
+  }
+
   /** `contain` (default), `cover` or `fill`, as CSS `object-fit`. */
   get fit(): string {
     return this.getAttribute('fit') ?? 'contain';
@@ -235,7 +243,7 @@ export class HumanCastElement extends BaseElement {
   /** @throws DOMException `NotAllowedError` if the browser requires a click. */
   async play(): Promise<void> {
     if (this.#session && !(await this.#session.play())) {
-      throw new DOMException('the browser plays only after a click or a key press', 'NotAllowedError');
+      throw new DOMException('the browser requires a click', 'NotAllowedError');
     }
   }
 
@@ -328,10 +336,16 @@ export class HumanCastElement extends BaseElement {
       this.#stacked ||= video.hidden = true;
       (await import('./matte.js')).drawMatte(video, session);
     });
-    session.on('event', (event) => this.#happened(event));
+    // Neither has every session text. Captions get all events since the first one, in order, also while they are loaded.
+    let hasText = false;
+    session.on('event', async (event) => {
+      this.#happened(event);
+      hasText ||= event.type === 'speech.text';
+      if (hasText) (await import('./captions.js')).caption(this, session, this.#words, event);
+    });
     session.on('stats', (stats) => {
       this.#stats = stats;
-      this.#tell('stats', stats);
+      this.#fire('stats', stats);
     });
     this.#changed(session.state);
   }
@@ -356,14 +370,14 @@ export class HumanCastElement extends BaseElement {
     // Browsers that would refuse audio now would also stop the video.
     if (first && !this.defaultMuted && navigator.userActivation?.hasBeenActive) void this.#session?.unmute();
     this.#render();
-    this.#tell('statechange', state);
+    this.#fire('statechange', state);
     if (state) this.#fire(MEDIA_EVENTS[state] ?? 'waiting');
   }
 
   #happened(event: SessionEvent): void {
     if (event.type === 'speech.started') this.#speak(true);
     else if (event.type === 'speech.finished') this.#speak(false);
-    this.#tell('sessionevent', event);
+    this.#fire('sessionevent', event);
   }
 
   #speak(speaking: boolean): void {
@@ -373,19 +387,15 @@ export class HumanCastElement extends BaseElement {
     this.#fire(speaking ? 'speechstart' : 'speechend');
   }
 
-  #fire(name: string): void {
-    this.dispatchEvent(new Event(name));
-  }
-
-  #tell<Detail>(name: string, detail: Detail): void {
+  #fire(name: string, detail?: unknown): void {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
   /** The first picture sets the shape of the box; video of another shape is shown whole in it. */
   #shaped(width: number, height: number): void {
-    if (width === 0 || height === 0) return;
+    if (!width || !height) return;
     const aspect = width / height;
-    if (this.#aspect === undefined) this.#shape.replaceSync(`:host { aspect-ratio: ${width} / ${height} }`);
+    if (!this.#aspect) this.#shape.replaceSync(`:host{aspect-ratio:${width}/${height}}`);
     this.#aspect ??= aspect;
     const same = Math.abs(aspect / this.#aspect - 1) < SHAPE_TOLERANCE;
     this.#stage.fit = same || this.fit === 'fill' ? this.fit : 'contain';
@@ -407,7 +417,7 @@ export class HumanCastElement extends BaseElement {
     const plays = state === 'playing' || state === 'stalled' || state === 'paused';
     this.#stage.render({
       words: this.#words,
-      label: this.ariaLabel ?? undefined,
+      label: this.ariaLabel,
       message: this.#message(failure?.phrase),
       busy: state !== undefined && !plays && !failure,
       dimmed: state === 'reconnecting',

@@ -23,7 +23,7 @@ export interface StageActions {
 /** What the element shows at a moment. */
 export interface StageView {
   words: Words;
-  label: string | undefined;
+  label: string | null;
   /** Text for the viewer, also for screen readers. */
   message: string;
   /** Whether the viewer waits for something. */

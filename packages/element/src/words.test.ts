@@ -20,6 +20,10 @@ describe('wordsIn()', () => {
     expect(wordsIn([])('fullscreen')).toBe('Full screen');
   });
 
+  it('takes phrases of what is loaded on demand, in the same order of languages', () => {
+    expect(LANGUAGES.map((language) => wordsIn([language])(LANGUAGES))).toEqual(LANGUAGES);
+  });
+
   it('puts the number into the phrase', () => {
     expect(LANGUAGES.map((language) => wordsIn([language])('waiting', 12)).every((text) => text.includes('12'))).toBe(
       true,

@@ -90,13 +90,17 @@ export const PHRASES = {
 };
 
 export type Phrase = keyof typeof PHRASES;
-export type Words = (phrase: Phrase, number?: number) => string;
+export type Words = (phrase: Phrase | readonly string[], number?: number) => string;
 
-/** @param languages In order of preference, as BCP 47 tags; English if none of them is known. */
+/**
+ * The phrases of what is loaded on demand come with it, as rows of the same languages.
+ * @param languages In order of preference, as BCP 47 tags; English if none of them is known.
+ */
 export function wordsIn(languages: readonly string[]): Words {
   const known = languages.map((tag) => LANGUAGES.indexOf(tag.toLowerCase().split('-')[0] ?? ''));
   const index = known.find((at) => at >= 0) ?? 0;
-  return (phrase, number) => (PHRASES[phrase][index] ?? '').replace('#', String(number ?? ''));
+  return (phrase, number) =>
+    ((typeof phrase === 'string' ? PHRASES[phrase] : phrase)[index] ?? '').replace('#', `${number ?? ''}`);
 }
 
 const FAILURES: Readonly<Record<string, Phrase>> = {
