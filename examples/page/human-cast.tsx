@@ -9,10 +9,11 @@ interface HumanCastProps {
   token: string;
   /** For an avatar without a background. */
   transparent?: boolean;
+  captions?: boolean;
   onState?: (state: SessionState | undefined) => void;
 }
 
-export function HumanCast({ src, session, token, transparent = false, onState }: HumanCastProps) {
+export function HumanCast({ src, session, token, transparent = false, captions = false, onState }: HumanCastProps) {
   const host = useRef<HTMLDivElement>(null);
   const cast = useRef<HumanCastElement>(null);
   useEffect(() => {
@@ -24,8 +25,8 @@ export function HumanCast({ src, session, token, transparent = false, onState }:
   }, []);
   useEffect(() => {
     cast.current?.toggleAttribute('transparent', transparent);
-    if (cast.current) Object.assign(cast.current, { src, session, token });
-  }, [src, session, token, transparent]);
+    if (cast.current) Object.assign(cast.current, { src, session, token, captions });
+  }, [src, session, token, transparent, captions]);
   useEffect(() => {
     const left = new AbortController();
     cast.current?.addEventListener('statechange', ({ detail }) => onState?.(detail), { signal: left.signal });

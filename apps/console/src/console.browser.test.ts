@@ -69,6 +69,19 @@ describe('console', () => {
     await page.locator('.now', { hasText: 'Idle' }).waitFor();
   });
 
+  it('captions are on; their button and the C key toggle them', async () => {
+    backend.start('seg_greeting1');
+    backend.tellText('Good morning.');
+    const captions = page.getByRole('log', { name: 'Captions' });
+    await captions.getByText('Good morning.').waitFor();
+    await page.getByRole('button', { name: 'Captions', pressed: true }).click();
+    await captions.waitFor({ state: 'hidden' });
+    await page.keyboard.press('c');
+    await captions.waitFor();
+    backend.finish();
+    await page.locator('.now', { hasText: 'Idle' }).waitFor();
+  });
+
   it('the page fits a phone without horizontal scrolling', async () => {
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(overflow).toBeLessThanOrEqual(0);

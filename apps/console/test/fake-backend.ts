@@ -44,6 +44,11 @@ export class FakeBackend {
     this.#event({ type: 'speech.started', ...this.speaking });
   }
 
+  /** Tells what the current speech says. */
+  tellText(text: string): void {
+    this.#event({ type: 'speech.text', ...this.speaking, text, positionMs: 0, untilMs: 4200 });
+  }
+
   finish(): void {
     if (!this.speaking) return;
     const finished = { ...this.speaking, positionMs: 4200, interrupted: false, reason: 'finished' } as const;

@@ -13,7 +13,7 @@ interface PlayerProps {
   children?: ComponentChildren;
 }
 
-/** `<human-cast>`, with its keys for the whole page: M toggles the sound, Escape interrupts. */
+/** `<human-cast>`, with its keys for the whole page: M toggles the sound, C the captions, Escape interrupts. */
 export function Player({ cast, name, preparing, children }: PlayerProps) {
   // The first video sets the shape of the box; the element fits later ones of another shape into it.
   const [aspect, setAspect] = useState<number | undefined>(undefined);
@@ -32,7 +32,10 @@ export function Player({ cast, name, preparing, children }: PlayerProps) {
       const element = cast.current;
       // The element itself handles keys while it has the focus.
       if (!element || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === 'm' && !(event.target instanceof HTMLInputElement)) element.muted = !element.muted;
+      if (!(event.target instanceof HTMLInputElement)) {
+        if (event.key === 'm') element.muted = !element.muted;
+        if (event.key === 'c') element.captions = !element.captions;
+      }
       if (event.key === 'Escape' && !document.fullscreenElement) element.interrupt();
     };
     addEventListener('keydown', pressed);
@@ -42,7 +45,15 @@ export function Player({ cast, name, preparing, children }: PlayerProps) {
   const message = preparing ? <p class="preparing">Getting ready</p> : children;
   return (
     <div class="player" style={{ '--aspect': (aspect ?? DEFAULT_ASPECT).toFixed(4) }}>
-      <human-cast ref={cast} src={BASE_URL.href} fit="cover" controls defaultMuted aria-label={`${name}, live`}>
+      <human-cast
+        ref={cast}
+        src={BASE_URL.href}
+        fit="cover"
+        controls
+        captions
+        defaultMuted
+        aria-label={`${name}, live`}
+      >
         {message && <div slot="message">{message}</div>}
       </human-cast>
     </div>
@@ -53,7 +64,7 @@ declare module 'preact' {
   namespace JSX {
     interface IntrinsicElements {
       'human-cast': HTMLAttributes<HumanCastElement> &
-        Partial<Pick<HumanCastElement, 'src' | 'fit' | 'controls' | 'defaultMuted'>>;
+        Partial<Pick<HumanCastElement, 'src' | 'fit' | 'controls' | 'captions' | 'defaultMuted'>>;
     }
   }
 }
