@@ -2,6 +2,7 @@ import type { BargeIn, SessionEventBody } from '@humancast/protocol';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { noise } from '../../testing/voices.js';
 import { Conversation } from './conversation.js';
+import type { ViewerDelays } from './session-voices.js';
 
 const VOICE = Int16Array.from(noise(320, -20));
 const SILENCE = new Int16Array(320);
@@ -41,17 +42,17 @@ class Rig {
   }
 
   /** Says this for a time. The room's noise is known from silence before it. */
-  say(pcm: Int16Array, ms: number, viewer = 'vw_12345678'): void {
-    for (let i = 0; i < 10; i++) this.#hear(viewer, SILENCE);
+  say(pcm: Int16Array, ms: number, viewer = 'vw_12345678', delays: ViewerDelays = DELAYS): void {
+    for (let i = 0; i < 10; i++) this.#hear(viewer, SILENCE, delays);
     for (let done = 0; done < ms; done += 20) {
       vi.advanceTimersByTime(20);
-      this.#hear(viewer, pcm);
+      this.#hear(viewer, pcm, delays);
     }
   }
 
-  #hear(viewer: string, pcm: Int16Array): void {
+  #hear(viewer: string, pcm: Int16Array, delays: ViewerDelays): void {
     const atMs = performance.now() - 20;
-    this.conversation.heard(viewer, { pcm, atMs, concealed: false, gapMs: 0 }, DELAYS);
+    this.conversation.heard(viewer, { pcm, atMs, concealed: false, gapMs: 0 }, delays);
   }
 
   get types(): string[] {
@@ -88,6 +89,18 @@ describe('Conversation', () => {
     rig.say(VOICE, 20);
     const atMs = performance.now() - 20;
     expect(rig.asked.at(-1)).toEqual([atMs - 40 - 80 - 350, atMs - 40 + 20]);
+  });
+
+  it('never asks for what was played before the last echo when the delays grow', () => {
+    const rig = new Rig('off');
+    rig.say(SILENCE, 100);
+    const [fromMs, toMs] = rig.asked.at(-1) ?? [];
+    rig.say(SILENCE, 20, 'vw_12345678', { roundTripMs: 90, bufferMs: 200 });
+    expect(rig.asked.at(-1)).toEqual([fromMs, toMs]);
+    // Once time has caught up, the delays count again.
+    rig.say(SILENCE, 400, 'vw_12345678', { roundTripMs: 90, bufferMs: 200 });
+    const atMs = performance.now() - 20;
+    expect(rig.asked.at(-1)).toEqual([atMs - 90 - 200 - 350, atMs - 90 + 20]);
   });
 
   it('thinks no longer than half a minute about an answer that does not come, and not while others speak', () => {

@@ -22,6 +22,9 @@ interface Speaker {
   readonly activity: VoiceActivity;
   readonly classifier: { free(): void };
   delays: ViewerDelays;
+  /** Between which instants the echo in the last frame was played, monotonic ms. They never go back, whatever the delays do. */
+  playedFromMs: number;
+  playedToMs: number;
 }
 
 /** Knows which of a session's viewers speak. */
@@ -46,7 +49,9 @@ export class SessionSpeakers {
     speaker.delays = delays;
     const { roundTripMs = 0, bufferMs = USUAL_BUFFER_MS } = delays;
     const latestMs = frame.atMs - roundTripMs;
-    this.#options.loudest(latestMs - bufferMs - ECHO_MS, latestMs + HEARD_FRAME_MS, this.#played);
+    speaker.playedFromMs = Math.max(speaker.playedFromMs, latestMs - bufferMs - ECHO_MS);
+    speaker.playedToMs = Math.max(speaker.playedToMs, latestMs + HEARD_FRAME_MS);
+    this.#options.loudest(speaker.playedFromMs, speaker.playedToMs, this.#played);
     const change = speaker.activity.heard(frame, this.#played);
     if (change) this.#changed(viewer, change.isSpeaking, change.atMs, delays);
   }
@@ -74,7 +79,13 @@ export class SessionSpeakers {
   #add(viewer: string, delays: ViewerDelays): Speaker {
     const { createClassifier, hangoverMs } = this.#options;
     const classifier = createClassifier();
-    const speaker = { activity: new VoiceActivity({ classifier, hangoverMs }), classifier, delays };
+    const speaker = {
+      activity: new VoiceActivity({ classifier, hangoverMs }),
+      classifier,
+      delays,
+      playedFromMs: Number.NEGATIVE_INFINITY,
+      playedToMs: Number.NEGATIVE_INFINITY,
+    };
     this.#speakers.set(viewer, speaker);
     return speaker;
   }

@@ -43,6 +43,13 @@ function detect(microphone: Int16Array, played: Int16Array = new Int16Array()): 
   return found;
 }
 
+/** @returns 24 kHz audio with silence before it. */
+function afterSilence(seconds: number, pcm: Int16Array): Int16Array {
+  const out = new Int16Array(24_000 * seconds + pcm.length);
+  out.set(pcm, 24_000 * seconds);
+  return out;
+}
+
 /** @returns When the talkers begin, ms, and what they say, placed in silence. */
 function conversation(length: number) {
   const parts = TALKERS.map((pcm, i) => ({
@@ -103,10 +110,50 @@ describe('VoiceActivity', () => {
     { db: -20, delayMs: 90 },
     { db: -20, delayMs: 180 },
     { db: -20, delayMs: 300 },
-    { db: -8, delayMs: 60 },
+    { db: -6, delayMs: 60 },
   ])("is not triggered by the avatar's own voice, at $db dB after $delayMs ms", (room) => {
     const echo = echoOf(PLAYED_AT_MICROPHONE, RATE, { ...room, seed: room.delayMs });
     expect(detect(mix(echo, noise(echo.length, -65)), PLAYED)).toEqual([]);
+  });
+
+  it.each([
+    { db: -90, limitMs: 80, least: 10 },
+    { db: -40, limitMs: 80, least: 10 },
+    { db: -20, limitMs: 400, least: 8 },
+  ])(
+    "detects $least of ten talkers' first words a second into the avatar's, whose echo has $db dB",
+    ({ db, limitMs, least }) => {
+      const begunMs = 3000;
+      const took = TALKERS.map((pcm, i) => {
+        // The microphone is open for two seconds before the avatar speaks.
+        const length = 6 * RATE;
+        const echo = echoOf(PLAYED_AT_MICROPHONE.subarray(0, 4 * RATE), RATE, { delayMs: 120, db, seed: i + 1 });
+        const voices = place(length, [
+          { at: 2 * RATE, pcm: echo },
+          { at: (begunMs * RATE) / 1000, pcm },
+        ]);
+        const found = detect(mix(voices, noise(length, -65, i + 1)), afterSilence(2, PLAYED.subarray(0, 4 * 24_000)));
+        return delays(found, [begunMs])[0] as number;
+      });
+      expect(median(took)).toBeLessThanOrEqual(limitMs);
+      expect(took.filter((ms) => ms <= 800).length).toBeGreaterThanOrEqual(least);
+    },
+  );
+
+  it("is not triggered by the avatar's first words, in any of many rooms", () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const [level, delay] = noise(2, -10, seed).map((sample) => (Math.abs(sample) % 1000) / 1000);
+      const room = {
+        db: -4 - 26 * (level as number),
+        delayMs: 5 + 325 * (delay as number),
+        reverbMs: 100 + 10 * seed,
+        seed,
+      };
+      const echo = echoOf(PLAYED_AT_MICROPHONE.subarray(0, 8 * RATE), RATE, room);
+      const heard = place(9 * RATE, [{ at: RATE, pcm: echo }]);
+      const found = detect(mix(heard, noise(heard.length, -65, seed)), afterSilence(1, PLAYED.subarray(0, 8 * 24_000)));
+      expect([room, found]).toEqual([room, []]);
+    }
   });
 
   it.each([

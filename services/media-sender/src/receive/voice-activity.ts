@@ -50,11 +50,13 @@ export class VoiceActivity {
   }
 
   /**
-   * @param played Largest power by band of what was played within the possible delays of its echo in this frame.
+   * @param played Largest power by band of what was played within the possible delays of its echo in this frame: of a window that
+   *   never moves backwards.
    * @returns What has changed, if anything.
    */
   heard(frame: HeardFrame, played: Float64Array): VoiceChange | undefined {
     if (frame.gapMs > 0) this.#onsetFrames = 0;
+    if (frame.gapMs > 0 || frame.concealed) this.#gate.missed();
     const endMs = frame.atMs + HEARD_FRAME_MS;
     if (played.some((power) => power > 0)) this.#playedMs = endMs;
     // What Opus makes up resembles the frame before.
