@@ -37,6 +37,7 @@ export * from './remote-clock.js';
 export * from './retry.js';
 export * from './service/readiness.js';
 export * from './service/run-service.js';
+export * from './sessions/decision-codec.js';
 export * from './sessions/decision-log.js';
 export * from './sessions/segment-queues.js';
 export * from './sessions/sender-registry.js';

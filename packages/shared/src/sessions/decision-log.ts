@@ -1,54 +1,18 @@
-import { idSchema } from '@humancast/protocol';
-import { z } from 'zod';
 import { decisionsChannel, keys } from '../keys.js';
-import { readRecord } from '../records/read-record.js';
 import { type Redis, runScript } from '../redis.js';
 import type { Page, StreamFeed } from '../stream-feed.js';
+import { DecisionDecoder, DecisionEncoder, type Decisions } from './decision-codec.js';
 import { ALWAYS } from './scripts.js';
 
 /** Entries kept for media-senders that begin to follow or fall behind: about four seconds. */
 const ENTRY_LIMIT = 100;
 /** TTL of the decisions of a session that no host adds to, ms. */
 const TTL_MS = 10_000;
-const STEPS_LIMIT = 16;
-const FRAMES_LIMIT = 64;
 
-/** Consecutive frames of a clip. */
-const frameRunSchema = z.object({
-  /** Increments each time a clip is entered, also if it is the same segment again. */
-  entry: z.int().min(0),
-  segment: idSchema,
-  /** Timeline position of the clip's start, media-clock samples. */
-  startSamples: z.number(),
-  first: z.int().min(0),
-  count: z.int().min(1).max(FRAMES_LIMIT),
-});
-
-/** A position in a clip; `seq` is 0 for idle. */
-const placeSchema = z.object({ segment: idSchema, seq: z.int().min(0), positionSamples: z.number().min(0) });
-
-const headSchema = z.object({
-  epoch: z.int().min(1),
-  /** Instant at which the timeline's position is zero, ms since the Unix epoch by the clock of Redis. */
-  anchorMs: z.number(),
-  /** Timeline position of the first audio packet, media-clock samples. */
-  audioSamples: z.int().min(0),
-  frames: z.array(frameRunSchema).max(FRAMES_LIMIT),
-  /** The position at which another host would continue after these steps. Absent before the first idle clip. */
-  after: placeSchema.optional(),
-  /** Entries that will be played soon, for prefetching. */
-  next: z.array(placeSchema).max(STEPS_LIMIT),
-});
-
-/** A session host's playout decisions: consecutive steps of 20 ms, one audio packet each. */
-export type Decisions = z.infer<typeof headSchema> & {
-  readonly opus: readonly Buffer[];
-};
-
-export interface DecisionEntry {
+interface Entry {
   readonly id: string;
-  /** `undefined` if it was stored by another version. */
-  readonly decisions: Decisions | undefined;
+  /** Names and values. */
+  readonly fields: readonly Buffer[];
 }
 
 /** KEYS: 1 the session, 2 its decisions. ARGV: epoch, channel, limit, TTL ms, fields. Returns `nil` if the epoch is over. */
@@ -75,13 +39,23 @@ export class DecisionLog {
     this.#feed = feed;
   }
 
-  /** @returns The time by the clock of Redis, ms; `undefined` if the epoch is over: another host has the session. */
-  async publish(session: string, { opus, ...head }: Decisions): Promise<number | undefined> {
-    const fields = ['d', JSON.stringify(head), ...opus.flatMap((packet) => ['o', packet])];
-    const args = [head.epoch, decisionsChannel(session), ENTRY_LIMIT, TTL_MS, ...fields];
-    return toMs(
-      await runScript(this.#redis, PUBLISH, [keys.session(session), keys.sessionDecisions(session)], ...args),
-    );
+  /**
+   * Begins to publish a session's decisions.
+   * @returns A function that publishes the next ones. It returns the time by the clock of Redis, ms; `undefined` if the epoch is
+   * over: another host has the session.
+   */
+  publisher(session: string): (decisions: Decisions) => Promise<number | undefined> {
+    const encoder = new DecisionEncoder();
+    const scriptKeys = [keys.session(session), keys.sessionDecisions(session)];
+    return async (decisions) => {
+      const args = [decisions.epoch, decisionsChannel(session), ENTRY_LIMIT, TTL_MS, ...encoder.encode(decisions)];
+      try {
+        return toMs(await runScript(this.#redis, PUBLISH, scriptKeys, ...args));
+      } catch (error) {
+        encoder.refresh();
+        throw error;
+      }
+    };
   }
 
   /** @returns The time by the clock of the Redis node that has the session, ms. */
@@ -89,33 +63,32 @@ export class DecisionLog {
     return toMs(await runScript(this.#redis, TIME, [keys.session(session)])) as number;
   }
 
-  /** Passes on the entries that are kept, and each further one. @returns A function that stops it. */
-  follow(session: string, onEntry: (entry: DecisionEntry) => void): () => void {
+  /** Passes on the decisions that are kept, and all further ones. @returns A function that stops it. */
+  follow(session: string, onDecisions: (decisions: Decisions) => void): () => void {
+    const decoder = new DecisionDecoder(session);
     return this.#feed.follow(
       decisionsChannel(session),
       '0',
       (afterId, limit) => this.#read(session, afterId, limit),
-      onEntry,
+      ({ fields }) => {
+        const decisions = decoder.decode(fields);
+        if (decisions) onDecisions(decisions);
+      },
     );
   }
 
   /** @returns The last decisions, if there are any. */
   async last(session: string): Promise<Decisions | undefined> {
-    const [row] = await this.#redis.xrevrangeBuffer(keys.sessionDecisions(session), '+', '-', 'COUNT', 1);
-    return row && parse(session, row[1]);
+    const decoder = new DecisionDecoder(session);
+    const { entries } = await this.#read(session, '0', ENTRY_LIMIT);
+    return entries.map(({ fields }) => decoder.decode(fields)).findLast((decisions) => decisions !== undefined);
   }
 
-  async #read(session: string, afterId: string, limit: number): Promise<Page<DecisionEntry>> {
+  async #read(session: string, afterId: string, limit: number): Promise<Page<Entry>> {
     const rows = await this.#redis.xrangeBuffer(keys.sessionDecisions(session), `(${afterId}`, '+', 'COUNT', limit);
-    const entries = rows.map(([id, fields]) => ({ id: id.toString(), decisions: parse(session, fields) }));
+    const entries = rows.map(([id, fields]) => ({ id: id.toString(), fields }));
     return { entries, lastId: entries.at(-1)?.id ?? afterId, more: rows.length === limit };
   }
-}
-
-function parse(session: string, fields: readonly Buffer[]): Decisions | undefined {
-  const head = readRecord('decisions', session, headSchema, fields[1]?.toString());
-  const opus = fields.filter((_, i) => i >= 2 && i % 2 === 1).slice(0, STEPS_LIMIT);
-  return head && { ...head, opus };
 }
 
 /** @param time The reply of TIME. */

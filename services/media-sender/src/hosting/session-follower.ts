@@ -142,8 +142,8 @@ export class SessionFollower {
     const sample = (count: number) => sampleClock(this.#clock, this.session, decisions, nowMs, count);
     await sample(FIRST_SAMPLES);
     if (this.#isStopped) return;
-    this.#unfollow = decisions.follow(this.session, ({ decisions: entry }) => {
-      if (entry && this.#clock.offsetMs !== undefined) this.#player.accept(entry, this.#clock.offsetMs);
+    this.#unfollow = decisions.follow(this.session, (decided) => {
+      if (this.#clock.offsetMs !== undefined) this.#player.accept(decided, this.#clock.offsetMs);
     });
     this.#timers = [
       setInterval(() => void sample(1).catch(() => {}), CLOCK_MS),

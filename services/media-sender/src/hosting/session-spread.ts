@@ -104,10 +104,11 @@ export class SessionSpread {
     if (this.#isClosed || !this.#timer || this.#isPublishing) return;
     onFollowed();
     this.#isPublishing = true;
+    const publish = decisions.publisher(session);
     player.follow(
       (step) => {
         const content = this.#writer.add(step);
-        if (content) this.#publish(content);
+        if (content) this.#publish(content, publish);
       },
       () => this.#isFollowed,
     );
@@ -147,8 +148,11 @@ export class SessionSpread {
     this.#options.player.follow(undefined);
   }
 
-  #publish(content: Pick<Decisions, 'audioSamples' | 'frames' | 'opus'>): void {
-    const { session, epoch, decisions, player, upcomingIdle, nowMs, onRejected, logger } = this.#options;
+  #publish(
+    content: Pick<Decisions, 'audioSamples' | 'frames' | 'opus'>,
+    publish: ReturnType<DecisionLog['publisher']>,
+  ): void {
+    const { epoch, player, upcomingIdle, nowMs, onRejected, logger } = this.#options;
     const { timeline, decidedResumption: after } = player;
     const { offsetMs } = this.#clock;
     if (!timeline || offsetMs === undefined || this.#pending.size >= PENDING_LIMIT) return;
@@ -161,7 +165,7 @@ export class SessionSpread {
       after: after && { segment: after.segment, seq: after.seq, positionSamples: after.positionSamples },
     };
     const sentMs = nowMs();
-    const written = decisions.publish(session, entry).then(
+    const written = publish(entry).then(
       (remoteMs) => {
         if (remoteMs === undefined) onRejected();
         else this.#clock.sample(sentMs, nowMs(), remoteMs);

@@ -1,5 +1,5 @@
 import type { Codec } from '@humancast/protocol';
-import type { Decisions } from '@humancast/shared';
+import { DecisionDecoder, DecisionEncoder, type Decisions } from '@humancast/shared';
 import { testSize } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -17,10 +17,15 @@ import { Timeline } from './timeline.js';
 /** Time by the clock of Redis minus the monotonic clock of both processes, which is the same here. */
 const REDIS_OFFSET_MS = 1_700_000_000_000;
 const SILENCE = Buffer.from([1, 0]);
+/** Entries of a second. */
+const SECOND = 25;
 const ignore = () => {};
 const fail = (error: unknown) => {
   throw error;
 };
+
+/** @returns The id of a segment by its name. */
+const idOf = (name: string) => `seg_${name.padEnd(8, '0')}`;
 
 /** A clip of one player, which has nothing in memory once it is released, and little behind what is followed. */
 class OwnClip extends FakeClip {
@@ -50,10 +55,14 @@ class Fleet {
   travelMs = (): number => 1;
   /** Decisions do not arrive. */
   isCut = false;
+  /** Entries that are kept for a follower that begins later. */
+  kept = 100;
   mayStandIn = true;
   readonly host: SessionPlayer;
   readonly follower: FollowerPlayer;
   readonly crossfadeSamples: number;
+  #decoder: DecisionDecoder | undefined = new DecisionDecoder('session');
+  #stream: Buffer[][] = [];
   #arrivesMs = 0;
 
   /** @param crossfadeSamples Default: none, because a fade that has begun is not continued by another process. */
@@ -92,7 +101,8 @@ class Fleet {
     });
   }
 
-  clip(segment: string, frames: number, role: 'idle' | 'speech' = 'speech'): OwnClip {
+  clip(name: string, frames: number, role: 'idle' | 'speech' = 'speech'): OwnClip {
+    const segment = idOf(name);
     const clip = new OwnClip({ segment, frames, role });
     this.segments.set(segment, clip);
     return clip;
@@ -130,6 +140,7 @@ class Fleet {
   /** Lets the follower follow a host from now on. */
   follow(host = this.host): void {
     const writer = new DecisionWriter();
+    const encoder = new DecisionEncoder();
     const { epoch } = this;
     host.follow((step) => {
       const content = writer.add(step);
@@ -141,19 +152,41 @@ class Fleet {
           seq: resumption.seq,
           positionSamples: resumption.positionSamples,
         };
-        this.#send({ ...content, epoch, anchorMs, next: host.upcoming, ...(after && { after }) });
+        this.#send({ ...content, epoch, anchorMs, next: host.upcoming, ...(after && { after }) }, encoder);
       }
     });
   }
 
-  #send(decisions: Decisions): void {
+  #send(decisions: Decisions, encoder: DecisionEncoder): void {
     this.last = decisions;
     // As Redis does: whole entries, in order.
     this.#arrivesMs = Math.max(this.#arrivesMs, this.time.now + this.travelMs());
-    if (this.isCut) return;
-    const { opus, ...head } = decisions;
-    const copy = { ...(JSON.parse(JSON.stringify(head)) as Omit<Decisions, 'opus'>), opus };
-    this.time.set(() => this.follower.accept(copy, REDIS_OFFSET_MS), this.#arrivesMs - this.time.now);
+    if (this.isCut) {
+      encoder.refresh();
+      return;
+    }
+    const fields = encoder.encode(decisions).map((value) => Buffer.from(value));
+    this.#stream.push(fields);
+    this.#stream.splice(0, this.#stream.length - this.kept);
+    const decoder = this.#decoder;
+    if (decoder) this.time.set(() => this.#accept(fields, decoder), this.#arrivesMs - this.time.now);
+  }
+
+  #accept(fields: readonly Buffer[], decoder: DecisionDecoder): void {
+    const decisions = decoder.decode(fields);
+    if (decisions) this.follower.accept(decisions, REDIS_OFFSET_MS);
+  }
+
+  /** Lets the follower read nothing until {@link beginReading}. */
+  stopReading(): void {
+    this.#decoder = undefined;
+  }
+
+  /** Lets the follower read what is kept, and all that follows. */
+  beginReading(): void {
+    const decoder = new DecisionDecoder('session');
+    this.#decoder = decoder;
+    for (const fields of this.#stream) this.#accept(fields, decoder);
   }
 
   watchHost(host = this.host): Receiver {
@@ -203,6 +236,9 @@ const audioOf = (receiver: Receiver) =>
 const framesOf = (receiver: Receiver) =>
   new Map(receiver.video.map(({ ticks, frame }) => [ticks, frame.payloads[0]?.toString('hex')]));
 
+/** @returns The segment that a frame is of. */
+const nameOf = ({ payloads: [payload] }: PacketizedFrame) => payload?.subarray(1).toString();
+
 /** Compares what both were sent from a position on, both tracks. */
 function expectSame(host: Receiver, follower: Receiver, fromSamples: number): void {
   const untilSamples = Math.min(host.packets.at(-1)?.ticks ?? 0, follower.packets.at(-1)?.ticks ?? 0);
@@ -247,6 +283,36 @@ describe('FollowerPlayer', () => {
           const other = near.audio.find((packet) => packet.ticks === ticks);
           if (other) expect(Math.abs(atMs - other.atMs)).toBeLessThanOrEqual(2);
         }
+      }),
+      { numRuns: testSize(60, 8) },
+    );
+  });
+
+  it('plays the same, whenever it begins to follow and wherever the stream begins', async () => {
+    const parts = fc.record({
+      lateMs: fc.integer({ min: 0, max: 6000 }),
+      kept: fc.integer({ min: 1, max: 100 }),
+      frames: fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 6 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(parts, async ({ lateMs, kept, frames }) => {
+        const fleet = new Fleet({ crossfadeSamples: 960 });
+        fleet.kept = kept;
+        fleet.stopReading();
+        const near = fleet.watchHost();
+        fleet.follow();
+        await fleet.advance(500);
+        fleet.speak(frames);
+        await fleet.advance(lateMs);
+        fleet.beginReading();
+        const far = fleet.watchFollower();
+        // What is kept has a key entry if it is long enough; otherwise the next one comes within a second.
+        await fleet.advance(kept < SECOND ? 1300 : 300);
+        const fromSamples = far.packets.at(-1)?.ticks ?? Number.NaN;
+        const { missed } = fleet;
+        await fleet.advance(1000);
+        expect(fleet.missed).toBe(missed);
+        expectSame(near, far, fromSamples);
       }),
       { numRuns: testSize(60, 8) },
     );
@@ -334,7 +400,7 @@ describe('FollowerPlayer', () => {
         const fromSamples = far.packets.at(-1)?.ticks ?? 0;
         await fleet.advance(2000);
         expectSame(near, far, fromSamples);
-        const spoken = far.video.filter(({ frame }) => frame.payloads[0]?.[1] === 's'.charCodeAt(0));
+        const spoken = far.video.filter(({ frame }) => nameOf(frame) !== idOf('idle'));
         const bytes = spoken.map(({ frame }) => frame.payloads[0]?.toString('hex'));
         // Each frame of speech once, unless the stand-in has gone silent.
         if (suspendedMs < 8000) expect(new Set(bytes).size).toBe(bytes.length);
@@ -426,12 +492,12 @@ describe('FollowerPlayer', () => {
     fleet.follower.accept(stale, REDIS_OFFSET_MS);
     expect(fleet.follower.epoch).toBe(2);
     const lost = fleet.clip('lost', 15);
-    fleet.segments.delete('lost');
+    fleet.segments.delete(lost.segment);
     fleet.host.enqueue({ seq: 1, clip: lost });
     await fleet.advance(1500);
-    const names = far.video.map(({ frame }) => frame.payloads[0]?.subarray(1).toString());
-    expect(names).not.toContain('lost');
-    expect(names.at(-1)).toBe('idle');
+    const names = far.video.map(({ frame }) => nameOf(frame));
+    expect(names).not.toContain(lost.segment);
+    expect(names.at(-1)).toBe(idOf('idle'));
     expect(fleet.missed).toBe(0);
   });
 });
