@@ -83,8 +83,10 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   .withPanel(
     lines(
       {
+        id: 10,
         title: 'Viewers',
         description: 'Connected, against the maximum of each media-sender, and waiting for an offer',
+        alert: 'ViewersNearCapacity',
       },
       [
         { expr: `humancast_sender_viewers{${SENDER}}`, legend: '{{instance}}' },
