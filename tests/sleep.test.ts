@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { figures, inSync } from './support/figures.ts';
 import { Scene } from './support/scene.ts';
 
-/** The real page on a machine that sleeps. (Chromium does not freeze the tab of a page with a WebRTC connection.) */
+/** The real page on a machine that sleeps: all processes of its browser are stopped and continued. */
 describe('page on a machine that slept', () => {
   let scene: Scene;
   beforeAll(async () => {
