@@ -90,9 +90,7 @@ async function checks(list, { detailed = false } = {}) {
 
 /** Runs one of the projects of vitest.config.ts. @param {string} project @returns {Promise<Counts>} */
 async function vitest(project) {
-  const { report, code } = await runVitest(project);
-  for (const line of unfinished(report)) say(`${red('✗')} ${line}`);
-  return countTests(report, code);
+  return counted(await runVitest(project));
 }
 
 /**
@@ -103,10 +101,7 @@ async function vitest(project) {
 async function vitestTwice(project) {
   const first = await runVitest(project);
   const names = failedFiles(first.report);
-  if (names.length === 0 || names.length > MAX_REPEATED_FILES) {
-    for (const line of unfinished(first.report)) say(`${red('✗')} ${line}`);
-    return countTests(first.report, first.code);
-  }
+  if (names.length === 0 || names.length > MAX_REPEATED_FILES) return counted(first);
   say(`\n── ${project}, once more: ${names.map((name) => relative(ROOT, name)).join(', ')}`);
   const second = await runVitest(project, names);
   const report = {
@@ -115,9 +110,14 @@ async function vitestTwice(project) {
       ...second.report.testResults,
     ],
   };
-  for (const line of unfinished(report)) say(`${red('✗')} ${line}`);
   for (const line of unstable(first.report, second.report)) say(`${red('!')} passed only when run again: ${line}`);
-  return countTests(report, second.code);
+  return counted({ report, code: second.code });
+}
+
+/** Names skipped tests. @param {{ report: VitestReport, code: number }} run @returns {Counts} */
+function counted({ report, code }) {
+  for (const line of unfinished(report)) say(`${red('✗')} ${line}`);
+  return countTests(report, code);
 }
 
 /** @param {string} project @param {readonly string[]} [files] default: all of the project */
