@@ -2,7 +2,7 @@ import { accessibilityFindings, launchChromium, type TestChromium } from '@human
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSignaling } from '../../client/test/fake-signaling.js';
-import { bundleElement } from '../test/bundle.js';
+import { serveElement } from '../test/bundle.js';
 import type { HumanCastElement } from './human-cast-element.js';
 
 const PAGE = `<!doctype html><html lang="en"><title>page</title><style>human-cast { width: 480px }</style>
@@ -14,21 +14,12 @@ const POLICY = "style-src 'nonce-none' 'unsafe-hashes'; require-trusted-types-fo
 let signaling: FakeSignaling;
 let browser: TestChromium;
 let page: Page;
-const requested: string[] = [];
+let requested: readonly string[];
 
 beforeAll(async () => {
-  const files = await bundleElement();
-  signaling = new FakeSignaling((request, response) => {
-    const { pathname } = new URL(request.url ?? '', 'http://signaling');
-    requested.push(pathname);
-    const script = files.get(pathname);
-    if (script !== undefined) response.setHeader('content-type', 'text/javascript').end(script);
-    else if (pathname.endsWith('/poster')) response.writeHead(404).end();
-    else {
-      response.setHeader('content-security-policy', POLICY);
-      response.setHeader('content-type', 'text/html').end(PAGE);
-    }
-  });
+  const site = await serveElement(PAGE, { 'content-security-policy': POLICY });
+  requested = site.requested;
+  signaling = new FakeSignaling(site.handle);
   const url = await signaling.listen();
   browser = await launchChromium();
   const host = await browser.context.newPage();

@@ -2,7 +2,7 @@ import { launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSignaling } from '../../client/test/fake-signaling.js';
-import { bundleElement } from '../test/bundle.js';
+import { serveElement } from '../test/bundle.js';
 import type { HumanCastElement } from './human-cast-element.js';
 
 const PAGE = `<!doctype html><html lang="en"><title>page</title><style>human-cast { width: 320px }</style>
@@ -13,18 +13,12 @@ let signaling: FakeSignaling;
 let browser: TestChromium;
 let page: Page;
 let url: string;
-const requested: string[] = [];
+let requested: readonly string[];
 
 beforeAll(async () => {
-  const files = await bundleElement();
-  signaling = new FakeSignaling((request, response) => {
-    const { pathname } = new URL(request.url ?? '', 'http://signaling');
-    requested.push(pathname);
-    const script = files.get(pathname);
-    if (script !== undefined) response.setHeader('content-type', 'text/javascript').end(script);
-    else if (pathname.endsWith('/poster')) response.writeHead(404).end();
-    else response.setHeader('content-type', 'text/html').end(PAGE);
-  });
+  const site = await serveElement(PAGE);
+  requested = site.requested;
+  signaling = new FakeSignaling(site.handle);
   signaling.color = 'rgb(100, 0, 0)';
   signaling.matte = 'rgb(128, 128, 128)';
   url = await signaling.listen();

@@ -1,3 +1,4 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 
@@ -20,4 +21,23 @@ export async function bundleElement(): Promise<ReadonlyMap<string, string>> {
   });
   const files = [output].flat().flatMap((each) => ('output' in each ? each.output : []));
   return new Map(files.map((file) => [`/${file.fileName}`, file.type === 'chunk' ? file.code : '']));
+}
+
+/**
+ * @param html A page of the element, which has no poster.
+ * @param headers of that page.
+ * @returns A handler that serves the page, the element, and what it loads on demand, and the paths that were requested so far.
+ */
+export async function serveElement(html: string, headers: OutgoingHttpHeaders = {}) {
+  const files = await bundleElement();
+  const requested: string[] = [];
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    const { pathname } = new URL(request.url ?? '', 'http://signaling');
+    requested.push(pathname);
+    const script = files.get(pathname);
+    if (script !== undefined) response.setHeader('content-type', 'text/javascript').end(script);
+    else if (pathname.endsWith('/poster')) response.writeHead(404).end();
+    else response.writeHead(200, { 'content-type': 'text/html', ...headers }).end(html);
+  };
+  return { handle, requested };
 }
