@@ -29,7 +29,9 @@ export function HumanCast({ src, session, token, transparent = false, captions =
   }, [src, session, token, transparent, captions]);
   useEffect(() => {
     const left = new AbortController();
-    cast.current?.addEventListener('statechange', ({ detail }) => onState?.(detail), { signal: left.signal });
+    cast.current?.addEventListener('statechange', ({ detail }) => onState?.(detail ?? undefined), {
+      signal: left.signal,
+    });
     return () => left.abort();
   }, [onState]);
   return <div ref={host} />;

@@ -60,7 +60,7 @@ export class ConversationRun {
 
   async start(): Promise<void> {
     const { signal } = this.#listening;
-    this.#cast.addEventListener('statechange', ({ detail }) => this.#changed(detail), { signal });
+    this.#cast.addEventListener('statechange', ({ detail }) => this.#changed(detail ?? undefined), { signal });
     this.#cast.addEventListener('sessionevent', ({ detail }) => this.#happened(detail), { signal });
     this.#cast.addEventListener('stats', ({ detail }) => this.#measured(detail), { signal });
     if (this.#visit.kind === 'session') {

@@ -729,10 +729,13 @@ describe('Session while it plays', () => {
     expect(first?.packetsReceived).toBeGreaterThanOrEqual(600);
   });
 
-  it('is silent from an interruption until the audio before it has played', async () => {
+  it('is silent from an interruption until the audio before it has played, and tells so', async () => {
     await play();
+    const hushed: boolean[] = [];
+    session.on('hush', (active) => hushed.push(active));
     session.interrupt();
     expect(peer(0).audio.enabled).toBe(false);
+    expect(hushed).toEqual([true]);
     socket().receive(
       event({ type: 'speech.finished', seq: 1, segment: 'seg_12345678', positionMs: 1, reason: 'finished' }),
     );
@@ -740,6 +743,7 @@ describe('Session while it plays', () => {
     expect(peer(0).audio.enabled).toBe(false);
     await browser.pass(100);
     expect(peer(0).audio.enabled).toBe(true);
+    expect(hushed).toEqual([true, false]);
   });
 
   it('is audible again when the next speech starts, or after 1.5 s without an event', async () => {

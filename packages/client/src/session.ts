@@ -40,6 +40,8 @@ export interface SessionEvents {
   /** A producer's message to this page: any JSON value. */
   message: unknown;
   error: ClientError;
+  /** Whether audio is silenced because the viewer has interrupted: from {@link Session.interrupt} until other audio comes. */
+  hush: boolean;
   /** Emitted once a second while it plays. */
   stats: ClientStats;
 }
@@ -116,7 +118,9 @@ export class Session extends Emitter<SessionEvents> {
       random: environment.random,
     });
     this.#hush = new Hush(environment.clock, () => {
-      if (this.#current) this.#current.audible = !this.#hush.active;
+      const { active } = this.#hush;
+      if (this.#current) this.#current.audible = !active;
+      this.emit('hush', active);
     });
     this.#channel = this.#newChannel();
     this.#forgetPage = [

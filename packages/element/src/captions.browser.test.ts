@@ -126,15 +126,34 @@ describe('captions in Chromium', () => {
     await expect.poll(() => button().getAttribute('aria-pressed')).toBe('true');
   });
 
+  it('are cleared as soon as the viewer interrupts, before that is confirmed, and not refilled by the old speech', async () => {
+    text('Nobody hears this', 1);
+    await expect.poll(() => captions().textContent()).toBe('Nobody hears this');
+    const interrupted = await element((cast) => {
+      const shown = cast.shadowRoot?.querySelector('[part~=captions]') as Element;
+      const sent = cast.interrupt();
+      const seen = [shown.textContent];
+      new MutationObserver(() => seen.push(shown.textContent)).observe(shown, { childList: true });
+      Object.assign(window, { seen });
+      return [sent, shown.textContent];
+    });
+    expect(interrupted).toEqual([true, '']);
+    text('Nor this', 1);
+    event({ type: 'speech.started', seq: 2 });
+    text('But this', 2);
+    await expect.poll(() => captions().textContent()).toBe('But this');
+    expect(await page.evaluate(() => (window as unknown as { seen: string[] }).seen)).toEqual(['', 'But this']);
+  });
+
   it('are cleared by an interruption, and later text of the interrupted speech is not shown', async () => {
-    text('Never to the end', 1);
+    text('Never to the end', 2);
     await expect.poll(() => captions().textContent()).toBe('Never to the end');
-    event({ type: 'session.interrupted', interruptedSeq: 1, turn: 1 });
+    event({ type: 'session.interrupted', interruptedSeq: 2, turn: 1 });
     await expect.poll(() => captions().textContent()).toBe('');
-    text('Too late', 1);
-    text('The answer', 2);
+    text('Too late', 2);
+    text('The answer', 3);
     await expect.poll(() => captions().textContent()).toBe('The answer');
-    finished(2, true);
+    finished(3, true);
     await expect.poll(() => captions().textContent()).toBe('');
   });
 

@@ -41,6 +41,8 @@ class Captions {
   #seq = 0;
   /** The last speech that an interruption has ended; its host may still tell text of it. */
   #interruptedSeq = 0;
+  /** Whether the viewer has interrupted, and the server has not yet confirmed it: what is told now will not be heard. */
+  #hushed = false;
   /** The page that is shown, and those that follow. */
   #pages: readonly CaptionPage[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -73,6 +75,10 @@ class Captions {
     host.addEventListener('volumechange', () => this.#render(), { signal: left.signal });
     host.addEventListener('keydown', (event) => this.#pressed(event), { signal: left.signal });
     this.#render();
+    session.on('hush', (active) => {
+      this.#hushed = active;
+      if (active) this.#clear();
+    });
     session.on('state', (state) => {
       if (!isOver(state)) return;
       this.#clear();
@@ -93,7 +99,7 @@ class Captions {
   happened(event: SessionEvent): void {
     if (event.type === 'speech.text' && event.seq > this.#interruptedSeq) {
       this.#seq = event.seq;
-      this.#show(pagesOf(event.text, event.untilMs - event.positionMs));
+      if (!this.#hushed) this.#show(pagesOf(event.text, event.untilMs - event.positionMs));
     } else if (event.type === 'session.interrupted') {
       this.#interruptedSeq = event.interruptedSeq;
       this.#clear();

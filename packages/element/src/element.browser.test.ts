@@ -184,11 +184,14 @@ describe('<human-cast> in Chromium', () => {
     await page.evaluate(() => document.body.append(document.querySelector('human-cast') as Element));
     expect(await element(({ state }) => state)).toBe('playing');
     await page.evaluate(() => {
-      const cast = document.querySelector('human-cast');
+      const cast = document.querySelector('human-cast') as HumanCastElement;
       Object.assign(window, { kept: cast });
-      cast?.remove();
+      cast.addEventListener('statechange', ({ detail }) => fired.push(`state ${detail}`));
+      cast.remove();
     });
     await expect.poll(() => signaling.messagesOf('leave').length).toBe(leaves + 1);
+    // As a <video> that is removed, it has not come to an end.
+    expect(await page.evaluate(() => fired.filter((name) => /^state|ended/.test(name)))).toEqual(['state null']);
     expect(signaling.messagesOf('join')).toHaveLength(joins);
     await page.evaluate(() => document.body.append((window as unknown as { kept: Element }).kept));
     await isState('playing');

@@ -8,12 +8,12 @@ import {
 } from '@humancast/client';
 import { Stage } from './stage.js';
 import { STYLES } from './styles.js';
-import { failureOf, type Phrase, type Words, wordsIn } from './words.js';
+import { failureOf, PHRASES, type Phrase, type Words, wordsIn } from './words.js';
 
 /** Events besides those of every element. Those that `<video>` has, too, mean the same. */
 export interface HumanCastEventMap extends HTMLElementEventMap {
-  /** {@link HumanCastElement.state} has changed. */
-  statechange: CustomEvent<SessionState | undefined>;
+  /** {@link HumanCastElement.state} has changed; `null` once there is no session. */
+  statechange: CustomEvent<SessionState | null>;
   /** Anything that happens in the session, such as `speech.started`. */
   sessionevent: CustomEvent<SessionEvent>;
   /** Statistics, once a second. */
@@ -327,7 +327,8 @@ export class HumanCastElement extends BaseElement {
       this.#hasFrame = true;
       this.#render();
     });
-    session.on('state', (state) => this.#changed(state));
+    // Leaving ends the session for this viewer, but like a `<video>` without a source, the element has not come to an end.
+    session.on('state', (state) => session === this.#session && this.#changed(state));
     session.on('error', (error) => {
       if (error.fatal) this.#error = error;
     });
@@ -431,18 +432,9 @@ export class HumanCastElement extends BaseElement {
     this.#expose({ speaking: this.#speaking, muted });
   }
 
-  #message(failure: Phrase | undefined): string {
-    if (failure) return this.#words(failure);
-    switch (this.#state) {
-      case 'connecting':
-      case 'stalled':
-      case 'reconnecting':
-        return this.#words(this.#state);
-      case 'waiting':
-        return this.#words('waiting', this.waitingPosition);
-      default:
-        return '';
-    }
+  /** Some states have a phrase of their name. */
+  #message(phrase: string = this.#state ?? ''): string {
+    return phrase in PHRASES ? this.#words(phrase as Phrase, this.waitingPosition) : '';
   }
 
   /** Sets the custom states that pages can style, such as `:state(speaking)`. */
