@@ -40,7 +40,7 @@ describe('typed text', () => {
     await box().press('Enter');
   };
   const speech = async (): Promise<PastEvent[]> =>
-    (await producer.pastEvents(session)).filter(({ type }) => type.startsWith('speech.'));
+    (await producer.pastEvents(session)).filter(({ type }) => type === 'speech.started' || type === 'speech.finished');
   const speaking = () =>
     waitFor(
       'speech',
@@ -69,6 +69,16 @@ describe('typed text', () => {
     expect(more).toEqual([]);
     expect(started).toMatchObject({ type: 'speech.started' });
     expect(finished).toMatchObject({ type: 'speech.finished', reason: 'finished', segment: started?.['segment'] });
+    expect(finished).toMatchObject({ text: 'Hello! I am here, and I say whatever you type.' });
+  });
+
+  it('has captions, sentence by sentence, while it is heard', async () => {
+    const captions = viewer.page.getByRole('log', { name: 'Captions' });
+    await say('This is the first sentence. And here comes another one.');
+    await captions.getByText('This is the first sentence.', { exact: true }).waitFor();
+    await captions.getByText('And here comes another one.', { exact: true }).waitFor();
+    await captions.waitFor({ state: 'hidden' });
+    await waitFor('its end', speech, ({ length }) => length >= 4);
   });
 
   it('leaves no segment behind', async () => {
@@ -84,12 +94,14 @@ describe('typed text', () => {
     await speaking();
     await box().pressSequentially('W');
     await silent();
-    const [, , , cut] = await speech();
+    const [, , , , , cut] = await speech();
     expect(cut).toMatchObject({ type: 'speech.finished', reason: 'interrupted' });
     expect(cut?.['positionMs']).toBeLessThan(5000);
+    const heard = String(cut?.['text']);
+    expect(LONG_TEXT.startsWith(heard) && heard.length < LONG_TEXT.length, heard).toBe(true);
     await say('What did you say?');
     await speaking();
-    const last = await waitFor('its end', speech, ({ length }) => length >= 6);
+    const last = await waitFor('its end', speech, ({ length }) => length >= 8);
     expect(last.at(-1)).toMatchObject({ type: 'speech.finished', reason: 'finished' });
   });
 

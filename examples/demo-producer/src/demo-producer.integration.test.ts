@@ -131,6 +131,7 @@ describe('startDemoProducer()', () => {
     expect(last.frames.length).toBeGreaterThan(45);
     expect(peakOf(last)).toBeGreaterThan(5000);
     expect(last.frames[0]?.equals(last.frames[10] as Buffer)).toBe(false);
+    expect(last.texts.map(({ text }) => text)).toEqual(['Hello there.', 'How are you?']);
   });
 
   it('POST /v1/say with `interrupt` stops the current speech before synthesizing the new text', async () => {

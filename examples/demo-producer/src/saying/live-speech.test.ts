@@ -10,6 +10,7 @@ describe('pushSpeech()', () => {
   /** Times at which frames were pushed, ms. */
   let frames: number[];
   let audioPushes: number;
+  let texts: (readonly [text: string, atMs: number | undefined, untilMs: number, framesBefore: number])[];
   const time: Pacemaker = {
     nowMs: () => nowMs,
     sleep: async (ms, signal) => {
@@ -22,6 +23,9 @@ describe('pushSpeech()', () => {
     pushAudio: async () => {
       audioPushes++;
     },
+    pushText: async (text: string, { atMs, untilMs }: { atMs?: number; untilMs: number }) => {
+      texts.push([text, atMs, untilMs, frames.length]);
+    },
   };
   const camera = {
     frameOf: () => {
@@ -33,11 +37,13 @@ describe('pushSpeech()', () => {
     nowMs = 1000;
     frames = [];
     audioPushes = 0;
+    texts = [];
   });
 
   async function* utterances(...lengths: number[]): AsyncGenerator<Utterance> {
-    for (const length of lengths) {
-      yield { frames: length, poseAt: () => NEUTRAL_POSE, audioOf: () => new Int16Array(SAMPLES_PER_FRAME) };
+    for (const [index, length] of lengths.entries()) {
+      const said = { text: `sentence ${index}`, saidFromMs: 50, saidUntilMs: (length * 1000) / 30 - 300 };
+      yield { frames: length, ...said, poseAt: () => NEUTRAL_POSE, audioOf: () => new Int16Array(SAMPLES_PER_FRAME) };
     }
   }
   const options = { aheadMs: 200, signal: new AbortController().signal };
@@ -51,6 +57,14 @@ describe('pushSpeech()', () => {
       if (frame > 10) expect(dueMs - pushedMs).toBeGreaterThan(150);
     }
     expect([frames.length, audioPushes]).toEqual([120, 120]);
+  });
+
+  it('pushes the text of each utterance before its frames, with its positions in the push', async () => {
+    await pushSpeech(push, utterances(60, 30), camera, options, time);
+    expect(texts).toEqual([
+      ['sentence 0', 50, 1700, 0],
+      ['sentence 1', 2050, 2700, 60],
+    ]);
   });
 
   it('yields to the event loop after every frame, even when late', async () => {

@@ -23,12 +23,12 @@ export interface LiveSpeechOptions {
 }
 
 /**
- * Draws and pushes utterances in real time, at most `aheadMs` ahead: drawing without pause would starve everything else, and
+ * Draws and pushes utterances, each with its text, in real time, at most `aheadMs` ahead: drawing without pause would starve everything else, and
  * waste work on speech that is interrupted.
  * @throws what the push fails with, or the signal's reason.
  */
 export async function pushSpeech(
-  push: Pick<LivePush, 'pushVideo' | 'pushAudio'>,
+  push: Pick<LivePush, 'pushVideo' | 'pushAudio' | 'pushText'>,
   utterances: AsyncIterable<Utterance>,
   camera: Pick<FaceCamera, 'frameOf'>,
   { aheadMs, signal, onStart }: LiveSpeechOptions,
@@ -38,6 +38,9 @@ export async function pushSpeech(
   let startMs: number | undefined;
   for await (const utterance of utterances) {
     startMs ??= time.nowMs();
+    const { text, saidFromMs, saidUntilMs } = utterance;
+    const beforeMs = (pushed * 1000) / FRAMES_PER_SECOND;
+    await push.pushText(text, { atMs: beforeMs + saidFromMs, untilMs: beforeMs + saidUntilMs });
     for (let frame = 0; frame < utterance.frames; frame++) {
       signal.throwIfAborted();
       await push.pushAudio(utterance.audioOf(frame));

@@ -49,7 +49,7 @@ interface QueuedText {
 
 type Outcome = 'said' | 'interrupted' | 'failed';
 
-/** Name of the segments; it hides the text from other readers of the session. */
+/** Name of the segments. Without the text, which is told to the session's readers as it is heard. */
 const SEGMENT_NAME = 'Typed text';
 /** Time to wait for the end of playback after the last push. */
 const LINGER_MS = 60_000;

@@ -1,4 +1,4 @@
-import { NEUTRAL_POSE, type Speech } from '@humancast/demo-face';
+import { NEUTRAL_POSE, SPEECH_SAMPLE_RATE, type Speech } from '@humancast/demo-face';
 import { describe, expect, it } from 'vitest';
 import { SAMPLES_PER_FRAME, type Utterance, utterancesOf } from './utterances.js';
 
@@ -39,8 +39,10 @@ describe('utterancesOf()', () => {
     pending[1]?.resolve(SPEECH);
     await utterances.next();
     expect(asked).toEqual(['One.', 'Two.', 'Three.']);
+    pending[2]?.resolve(SPEECH);
+    expect((await utterances.next()).value?.text).toBe('Three.');
     await utterances.return();
-    pending[2]?.reject(new Error('synthesis of an unused sentence'));
+    pending[3]?.reject(new Error('synthesis of an unused sentence'));
   });
 
   it('rejects when synthesis fails', async () => {
@@ -54,6 +56,9 @@ describe('utterancesOf()', () => {
     expect(frames.every(({ length }) => length === SAMPLES_PER_FRAME)).toBe(true);
     const samples = frames.flatMap((frame) => [...frame]);
     expect(samples.filter((sample) => sample !== 0)).toHaveLength(SPEECH.pcm.length);
+    const atMs = (sample: number) => (sample * 1000) / SPEECH_SAMPLE_RATE;
+    expect(utterance.saidFromMs).toBeCloseTo(atMs(samples.findIndex((sample) => sample !== 0)));
+    expect(utterance.saidUntilMs).toBeCloseTo(atMs(samples.findLastIndex((sample) => sample !== 0) + 1));
     expect(frames[0]?.every((sample) => sample === 0)).toBe(true);
     expect(frames.at(-1)?.every((sample) => sample === 0)).toBe(true);
     for (const pose of [utterance.poseAt(0), utterance.poseAt(utterance.frames)]) {

@@ -23,6 +23,10 @@ const REST_SECONDS = 0.5;
  */
 export interface Utterance {
   readonly frames: number;
+  /** What is said in it, from when until when, ms. */
+  readonly text: string;
+  readonly saidFromMs: number;
+  readonly saidUntilMs: number;
   poseAt(frame: number): Pose;
   audioOf(frame: number): Int16Array;
 }
@@ -44,24 +48,26 @@ export function utterancesOf(
   const sentences = sentencesOf(text);
   const start = (index: number) => {
     const sentence = sentences[index];
-    const speech = sentence === undefined ? undefined : synthesize(sentence, { voice });
+    if (sentence === undefined) return undefined;
+    const speech = synthesize(sentence, { voice });
     // A failure reaches the consumer of this sentence; without one it is ignored.
-    speech?.catch(() => {});
-    return speech;
+    speech.catch(() => {});
+    return { sentence, speech };
   };
   const first = start(0);
   return (async function* () {
     let next = first;
     for (let index = 1; next; index++) {
-      const speech = await next;
+      const { sentence } = next;
+      const speech = await next.speech;
       next = start(index);
       const pose = index === 1 ? await startPose() : NEUTRAL_POSE;
-      yield utteranceOf(speech, pose, next ? PAUSE_SECONDS : REST_SECONDS);
+      yield utteranceOf(sentence, speech, pose, next ? PAUSE_SECONDS : REST_SECONDS);
     }
   })();
 }
 
-function utteranceOf({ pcm, phonemes }: Speech, startPose: Pose, tailSeconds: number): Utterance {
+function utteranceOf(text: string, { pcm, phonemes }: Speech, startPose: Pose, tailSeconds: number): Utterance {
   const spoken = speechMotion(phonemes, pcm.length / SPEECH_SAMPLE_RATE, {
     leadSeconds: LEAD_SECONDS,
     tailSeconds,
@@ -73,6 +79,9 @@ function utteranceOf({ pcm, phonemes }: Speech, startPose: Pose, tailSeconds: nu
   audio.set(pcm, LEAD_SECONDS * SPEECH_SAMPLE_RATE);
   return {
     frames,
+    text,
+    saidFromMs: 1000 * LEAD_SECONDS,
+    saidUntilMs: 1000 * (LEAD_SECONDS + pcm.length / SPEECH_SAMPLE_RATE),
     poseAt: (frame) => motion.poseAt(frame / FRAMES_PER_SECOND),
     audioOf: (frame) => audio.subarray(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME),
   };
