@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeTestClip, type Producer, type ViewerPage, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isBlue, isGreen, isRed, Scene } from './support/scene.ts';
+import { isBlue, isGreen, isRed, Scene, senderProcess } from './support/scene.ts';
 
 /** Silence before the viewer speaks, and after it for longer than the test. */
 const [BEFORE_MS, AFTER_SECONDS] = [8000, 120];
@@ -77,6 +77,9 @@ describe('barge-in by voice', () => {
     // What the viewer was hearing when it began to speak was played before the stop.
     expect(find('speech.finished')?.['positionMs']).toBeGreaterThan(playing?.positionMs ?? Number.NaN);
     expect(events.filter(({ type }) => type === 'viewer.speaking')).toHaveLength(1);
+    const { metricsUrl } = senderProcess(scene.stack, await producer.hostOf(session.id));
+    const metrics = await (await fetch(`${metricsUrl}/metrics`)).text();
+    expect(/^humancast_sender_barge_ins_total\{(?=.*stop)(?=.*confirmed).*\} (\d+)$/m.exec(metrics)?.[1]).toBe('1');
   });
 
   it('the microphone is muted and turned off', async () => {

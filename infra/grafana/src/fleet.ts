@@ -280,8 +280,25 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   )
   .withPanel(
     lines(
-      { title: 'Interrupts', description: 'Per second', unit: 'ops', span: 8 },
+      { title: 'Interrupts', description: 'Per second, by voice or by request', unit: 'ops' },
       [{ expr: `sum(rate(humancast_sender_interrupts_total{${SENDER}}[$__rate_interval]))`, legend: 'interrupted' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Voices over speech',
+        description:
+          'Per second, by what they did to it and what they were; brief: under 0.3 s, perhaps no word; limited: ignored, too many',
+        unit: 'ops',
+      },
+      [
+        {
+          expr: `sum by (action, outcome) (rate(humancast_sender_barge_ins_total{${SENDER}}[$__rate_interval]))`,
+          legend: '{{action}} {{outcome}}',
+        },
+      ],
       { min: 0 },
     ),
   )
@@ -290,7 +307,6 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
       {
         title: 'Sessions started',
         description: 'Sessions each media-sender started; from another: continued at its playhead',
-        span: 8,
       },
       [
         {
@@ -310,7 +326,6 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
       {
         title: 'Sessions released',
         description: 'By reason; moved: handed over; taken-over: lost to another host',
-        span: 8,
       },
       [
         {

@@ -144,7 +144,11 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     logger,
     tracer,
     voices,
-    voiceActivity: { createClassifier: () => new SpeechClassifier(), hangoverMs: config.voiceHangoverMs },
+    voiceActivity: {
+      createClassifier: () => new SpeechClassifier(),
+      hangoverMs: config.voiceHangoverMs,
+      bargeInsPerMinute: config.bargeInsPerMinute,
+    },
     wallMs: () => clock.wallMs(),
     nowMs: () => clock.nowMs(),
     createTransport: ({ connection, codecs, h264Level, events, isPlayer, microphone, maySend, logger: ofSession }) =>

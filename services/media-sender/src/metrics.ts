@@ -2,6 +2,12 @@ import { type FinishReason, type ViewerReport } from '@humancast/protocol';
 import { FastHistogram, type HistogramSeries, type Registry, watchCounter, watchGauge } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
 import { LATE_MS, type PacketCounts } from './hosting/admission.js';
+import {
+  BARGE_IN_ACTIONS,
+  BARGE_IN_OUTCOMES,
+  type BargeInAction,
+  type BargeInOutcome,
+} from './hosting/conversation.js';
 import type { WorkerMetrics } from './hosting/session-worker.js';
 import type { FollowerMetrics } from './playout/follower-player.js';
 import type { PlayoutMetrics } from './playout/session-player.js';
@@ -69,6 +75,7 @@ export class SenderMetrics implements PlayoutMetrics, FollowerMetrics, WorkerMet
   readonly #heldSeconds: Counter;
   readonly #speech: Counter<'reason'>;
   readonly #interrupts: Counter;
+  readonly #bargeIns: Counter<'action' | 'outcome'>;
   readonly #taken: Counter<'from'>;
   readonly #left: Counter<'reason'>;
   readonly #ignored: Counter<'reason'>;
@@ -123,7 +130,17 @@ export class SenderMetrics implements PlayoutMetrics, FollowerMetrics, WorkerMet
     this.#heldSeconds = counter('humancast_sender_held_seconds_total', 'Time both tracks were held for late media');
     this.#speech = counter('humancast_sender_speech_total', 'Queued segments that are done, by outcome', ['reason']);
     for (const reason of ['finished', 'interrupted', 'dropped', 'failed']) this.#speech.inc({ reason }, 0);
-    this.#interrupts = counter('humancast_sender_interrupts_total', 'Interrupts (barge-ins)');
+    this.#interrupts = counter('humancast_sender_interrupts_total', 'Interrupts, by voice or by request');
+    this.#bargeIns = counter(
+      'humancast_sender_barge_ins_total',
+      'Voices of viewers over speech, by what they did to it and what they were; brief: under 0.3 s, perhaps no word; limited: ignored, too many',
+      ['action', 'outcome'],
+    );
+    for (const action of BARGE_IN_ACTIONS) {
+      for (const outcome of BARGE_IN_OUTCOMES) {
+        if (action === 'stop' || outcome !== 'limited') this.#bargeIns.inc({ action, outcome }, 0);
+      }
+    }
     this.#taken = counter(
       'humancast_sender_sessions_taken_total',
       'Sessions started: new ones (nobody), or taken over from another host',
@@ -193,6 +210,10 @@ export class SenderMetrics implements PlayoutMetrics, FollowerMetrics, WorkerMet
 
   interruptAccepted(): void {
     this.#interrupts.inc();
+  }
+
+  bargedIn(action: BargeInAction, outcome: BargeInOutcome): void {
+    this.#bargeIns.inc({ action, outcome });
   }
 
   sessionTaken(from: 'nobody' | 'another'): void {

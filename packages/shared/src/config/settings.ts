@@ -632,6 +632,12 @@ export const senderSettings = {
     500,
     'Silence after which a viewer has finished speaking, in milliseconds',
   ),
+  bargeInsPerMinute: setting.int(
+    'BARGE_INS_PER_MINUTE',
+    [1, 6000],
+    12,
+    "Interruptions of a session's speech by one viewer's voice, per minute; all its viewers together have three times as many",
+  ),
   opusBitrateBps: setting.int('OPUS_BITRATE_BPS', [6000, 510_000], 32_000, 'Opus bitrate, in bits per second'),
   opusMode: setting.oneOf(
     'OPUS_MODE',

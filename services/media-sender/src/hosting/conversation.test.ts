@@ -1,7 +1,7 @@
 import type { BargeIn, SessionEventBody } from '@humancast/protocol';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { noise } from '../../testing/voices.js';
-import { Conversation } from './conversation.js';
+import { type BargeInAction, type BargeInOutcome, Conversation } from './conversation.js';
 import type { ViewerDelays } from './session-voices.js';
 
 const VOICE = Int16Array.from(noise(320, -20));
@@ -12,6 +12,7 @@ class Rig {
   readonly events: SessionEventBody[] = [];
   readonly gains: number[] = [];
   readonly interrupted: string[] = [];
+  readonly bargeIns: [BargeInAction, BargeInOutcome][] = [];
   readonly states: (string | undefined)[] = [];
   readonly asked: [fromMs: number, toMs: number][] = [];
   freed = 0;
@@ -21,6 +22,7 @@ class Rig {
   constructor(bargeIn: BargeIn) {
     this.conversation = new Conversation({
       bargeIn,
+      bargeInsPerMinute: 6,
       hangoverMs: 200,
       nowMs: () => performance.now(),
       createClassifier: () => ({ isSpeech: () => true, free: () => this.freed++ }),
@@ -28,6 +30,7 @@ class Rig {
       voices: { stamp: (atMs) => ({ atMs: 1_000_000 + atMs }) },
       emit: (body) => this.events.push(body),
       interrupt: (viewer) => this.interrupted.push(viewer),
+      onBargeIn: (action, outcome) => this.bargeIns.push([action, outcome]),
       onState: () => this.states.push(this.conversation.state),
     });
   }
@@ -154,5 +157,79 @@ describe('Conversation', () => {
     rig.conversation.forget('vw_another1');
     expect(rig.gains.at(-1)).toBe(1);
     expect(rig.interrupted).toEqual([]);
+  });
+
+  it('tells of each voice over speech what it did, and whether it was brief', () => {
+    const rig = new Rig('stop');
+    rig.say(VOICE, 400);
+    rig.say(SILENCE, 300);
+    rig.hasSpeech = true;
+    rig.say(VOICE, 400);
+    expect(rig.bargeIns).toEqual([]);
+    rig.say(SILENCE, 300);
+    rig.say(VOICE, 100);
+    rig.say(SILENCE, 300);
+    expect(rig.bargeIns).toEqual([
+      ['stop', 'confirmed'],
+      ['stop', 'brief'],
+    ]);
+    const ducked = new Rig('duck');
+    ducked.hasSpeech = true;
+    ducked.say(VOICE, 400);
+    ducked.conversation.forget('vw_12345678');
+    expect(ducked.bargeIns).toEqual([['duck', 'confirmed']]);
+  });
+
+  it('lets a viewer stop the speech only so often, and still tells when the viewer speaks', () => {
+    const rig = new Rig('stop');
+    rig.hasSpeech = true;
+    for (let i = 0; i < 20; i++) {
+      rig.say(VOICE, 100);
+      rig.say(SILENCE, 220);
+    }
+    expect(rig.interrupted).toHaveLength(6);
+    expect(rig.bargeIns.filter(([, outcome]) => outcome === 'limited')).toHaveLength(14);
+    expect(rig.types.filter((type) => type === 'viewer.speaking')).toHaveLength(20);
+    // Others have a budget of their own, and it comes back.
+    rig.say(VOICE, 100, 'vw_another1');
+    vi.advanceTimersByTime(10_000);
+    rig.say(VOICE, 100);
+    expect(rig.interrupted.slice(6)).toEqual(['vw_another1', 'vw_12345678']);
+  });
+
+  it('does not duck for longer than half a minute for a voice that does not end', () => {
+    const rig = new Rig('duck');
+    rig.hasSpeech = true;
+    const talk = (seconds: number) => {
+      // With short pauses; what never changes is noise.
+      for (let i = 0; i < 10 * seconds; i++) rig.say(VOICE, 100);
+    };
+    talk(29);
+    expect(rig.gains.at(-1)).toBeLessThan(0.2);
+    talk(2);
+    expect(rig.gains.at(-1)).toBe(1);
+    expect(rig.types).toEqual(['viewer.speaking']);
+    rig.conversation.forget('vw_12345678');
+    rig.conversation.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('ignores onsets of many viewers beyond a rate, and tells the end of those that it has told', () => {
+    const rig = new Rig('off');
+    const viewers = Array.from({ length: 200 }, (_, i) => `vw_${i}`);
+    // All of them at once.
+    const silent = { pcm: SILENCE, concealed: false, gapMs: 0 };
+    const atMs = performance.now();
+    for (const viewer of viewers) {
+      for (let i = 0; i < 10; i++) rig.conversation.heard(viewer, { ...silent, atMs }, DELAYS);
+      for (let i = 0; i < 5; i++)
+        rig.conversation.heard(viewer, { ...silent, pcm: VOICE, atMs: atMs + 20 * i }, DELAYS);
+    }
+    expect(rig.types).toHaveLength(100);
+    for (const viewer of viewers) rig.conversation.forget(viewer);
+    expect(rig.types.filter((type) => type === 'viewer.silent')).toHaveLength(100);
+    expect(rig.freed).toBe(200);
+    expect(rig.conversation.state).toBe('thinking');
+    rig.conversation.close();
   });
 });

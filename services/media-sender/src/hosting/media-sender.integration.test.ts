@@ -246,6 +246,7 @@ describe('MediaSender', () => {
       held: () => {},
       speechFinished: () => {},
       interruptAccepted: () => {},
+      bargedIn: () => {},
       viewerReport: () => {},
       sessionTaken: () => {},
       sessionLeft: () => {},
@@ -290,7 +291,11 @@ describe('MediaSender', () => {
         logger,
         tracer: NO_TRACER,
         voices: new VoicePublisher(redis),
-        voiceActivity: { createClassifier: () => ({ isSpeech: () => true, free: () => {} }), hangoverMs: 200 },
+        voiceActivity: {
+          createClassifier: () => ({ isSpeech: () => true, free: () => {} }),
+          hangoverMs: 200,
+          bargeInsPerMinute: 60,
+        },
         wallMs: Date.now,
         createTransport: ({ connection: connectionId, events, maySend }) => {
           const transport = new FakeTransport(connectionId, events, maySend);

@@ -1,12 +1,15 @@
 import { BANDS } from '../audio/band-powers.js';
 import { HEARD_FRAME_MS, type HeardFrame } from '../receive/audio-receiver.js';
 import { VoiceActivity, type VoiceActivityOptions } from '../receive/voice-activity.js';
+import { TokenBucket } from '../transport/token-bucket.js';
 import { USUAL_BUFFER_MS, type ViewerDelays } from './session-voices.js';
 
 /** Delay of an echo beyond the network's and the jitter buffer's: devices and the room, ms. */
 const ECHO_MS = 350;
 /** Interval at which it is checked whether a viewer that sends nothing has ceased to speak, ms. */
 const POLL_MS = 100;
+/** Onsets of all viewers of a session; one viewer has at most one in the hangover and 60 ms. Further ones are ignored. */
+const ONSET_RATE = { perSecond: 20, burst: 100 };
 
 export interface SessionSpeakersOptions {
   readonly createClassifier: () => VoiceActivityOptions['classifier'] & { free(): void };
@@ -32,11 +35,13 @@ export class SessionSpeakers {
   readonly #options: SessionSpeakersOptions;
   readonly #speakers = new Map<string, Speaker>();
   readonly #speaking = new Set<string>();
+  readonly #onsets: TokenBucket;
   readonly #played = new Float64Array(BANDS);
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: SessionSpeakersOptions) {
     this.#options = options;
+    this.#onsets = new TokenBucket(ONSET_RATE, options.nowMs);
   }
 
   /** Whether any viewer speaks. */
@@ -73,7 +78,7 @@ export class SessionSpeakers {
     if (!speaker) return;
     this.#speakers.delete(viewer);
     speaker.classifier.free();
-    if (speaker.activity.isSpeaking) this.#changed(viewer, false, this.#options.nowMs(), speaker.delays);
+    if (this.#speaking.has(viewer)) this.#changed(viewer, false, this.#options.nowMs(), speaker.delays);
   }
 
   #add(viewer: string, delays: ViewerDelays): Speaker {
@@ -91,8 +96,10 @@ export class SessionSpeakers {
   }
 
   #changed(viewer: string, isSpeaking: boolean, atMs: number, delays: ViewerDelays): void {
-    if (isSpeaking) this.#speaking.add(viewer);
-    else this.#speaking.delete(viewer);
+    if (isSpeaking) {
+      if (!this.#onsets.take()) return;
+      this.#speaking.add(viewer);
+    } else if (!this.#speaking.delete(viewer)) return;
     if (this.isSpeaking) this.#timer ??= setInterval(() => this.poll(), POLL_MS);
     else {
       clearInterval(this.#timer);

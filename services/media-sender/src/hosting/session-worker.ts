@@ -37,7 +37,7 @@ import { Timeline } from '../playout/timeline.js';
 import type { Sending } from '../playout/viewer-fanout.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
-import { Conversation, type ConversationOptions } from './conversation.js';
+import { type BargeInAction, type BargeInOutcome, Conversation, type ConversationOptions } from './conversation.js';
 import type { OfferedVideo } from './offered-video.js';
 import type { RoundRobin, Stop } from './round-robin.js';
 import { SessionJournal } from './session-journal.js';
@@ -64,8 +64,8 @@ export interface WorkerServices {
   wallMs: () => number;
   createTransport: (options: TransportRequest) => ViewerTransport;
   voices: Pick<VoicePublisher, 'publish' | 'forget'>;
-  /** Options of the detection of voices. */
-  voiceActivity: Pick<ConversationOptions, 'createClassifier' | 'hangoverMs'>;
+  /** Options of the detection of voices, and of what it causes. */
+  voiceActivity: Pick<ConversationOptions, 'bargeInsPerMinute' | 'createClassifier' | 'hangoverMs'>;
   createPlayer: (
     options: Pick<
       SessionPlayerOptions,
@@ -130,6 +130,7 @@ export interface WorkerMetrics {
   held(ms: number): void;
   speechFinished(reason: FinishReason): void;
   interruptAccepted(): void;
+  bargedIn(action: BargeInAction, outcome: BargeInOutcome): void;
   viewerReport(report: ViewerReport): void;
   /** @param before Whether another host had the session. */
   sessionTaken(before: 'nobody' | 'another'): void;
@@ -351,6 +352,7 @@ export class SessionWorker {
       interrupt: (viewer) => {
         if (maySend()) this.#bargeIn(viewer);
       },
+      onBargeIn: (action, outcome) => services.metrics.bargedIn(action, outcome),
       onState: () => this.#showState(),
       nowMs: services.nowMs,
     });
