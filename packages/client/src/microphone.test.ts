@@ -69,6 +69,20 @@ describe('Microphone', () => {
     expect(states).toEqual(['starting', 'on']);
   });
 
+  it('stays muted when its device is changed, or could not be changed', async () => {
+    const { session, microphone, tracks, states, answers } = scene();
+    await microphone.start();
+    microphone.mute();
+    await microphone.start('other');
+    expect(tracks.map(({ enabled }) => enabled)).toEqual([false, false]);
+    expect(session.voices).toEqual([tracks[0], tracks[1]]);
+    answers.error = 'OverconstrainedError';
+    await expect(microphone.start('gone')).rejects.toMatchObject({ code: 'no_device' });
+    expect(states).toEqual(['starting', 'on', 'muted']);
+    microphone.unmute();
+    expect([tracks[1]?.enabled, microphone.state]).toEqual([true, 'on']);
+  });
+
   it('releases a device that is permitted only after the microphone was stopped', async () => {
     const { session, microphone, tracks, answers, pending } = scene();
     answers.wait = true;

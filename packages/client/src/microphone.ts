@@ -1,4 +1,3 @@
-import { Emitter } from './emitter.js';
 import type { Session } from './session.js';
 
 /** - `starting`: the browser asks the viewer for permission */
@@ -46,8 +45,12 @@ const CONSTRAINTS: MediaTrackConstraints = {
   channelCount: 1,
 };
 
-/** A viewer's microphone in one session. It is off until {@link start}, and after the session has ended. */
-export class Microphone extends Emitter<MicrophoneEvents> {
+/**
+ * A viewer's microphone in one session. It is off until {@link start}, and after the session has ended. It shares no code with
+ * the session, so that pages can load it on demand.
+ */
+export class Microphone {
+  readonly #events = new EventTarget();
   readonly #session: Session;
   readonly #devices: Pick<MediaDevices, 'getUserMedia'> | undefined;
   #state: MicrophoneState = 'off';
@@ -57,12 +60,18 @@ export class Microphone extends Emitter<MicrophoneEvents> {
 
   /** @param devices Replaceable in tests. */
   constructor(session: Session, devices = globalThis.navigator?.mediaDevices) {
-    super();
     this.#session = session;
     this.#devices = devices;
     session.on('state', (state) => {
       if (state === 'ended' || state === 'failed') this.stop();
     });
+  }
+
+  /** @returns A function that removes the listener. */
+  on(name: keyof MicrophoneEvents, listener: (state: MicrophoneState) => void): () => void {
+    const happened = () => listener(this.#state);
+    this.#events.addEventListener(name, happened);
+    return () => this.#events.removeEventListener(name, happened);
   }
 
   get state(): MicrophoneState {
@@ -75,7 +84,7 @@ export class Microphone extends Emitter<MicrophoneEvents> {
   }
 
   /**
-   * Starts it, or changes its device. Call it from a click or key handler.
+   * Starts it, or changes its device; one that is muted stays so. Call it from a click or key handler.
    * @param deviceId From `enumerateDevices()`. Default: the browser's choice.
    * @throws MicrophoneError
    */
@@ -89,7 +98,7 @@ export class Microphone extends Emitter<MicrophoneEvents> {
       const device = deviceId === undefined ? {} : { deviceId: { exact: deviceId } };
       stream = await this.#devices.getUserMedia({ audio: { ...CONSTRAINTS, ...device } });
     } catch (error) {
-      if (turn === this.#turn) this.#setState(this.#stream ? 'on' : 'off');
+      if (turn === this.#turn && !this.#stream) this.#setState('off');
       throw new MicrophoneError(problemOf(error), error);
     }
     if (turn !== this.#turn) {
@@ -101,8 +110,9 @@ export class Microphone extends Emitter<MicrophoneEvents> {
     const [track] = stream.getAudioTracks();
     // A device that is unplugged.
     track?.addEventListener('ended', () => this.#stream === stream && this.stop());
+    const staysMuted = deviceId !== undefined && this.#state === 'muted';
+    this.#enable(!staysMuted);
     this.#session.setMicrophone(track ?? null);
-    this.#setState('on');
   }
 
   /** Sends silence until {@link unmute}; the browser keeps the device open. */
@@ -131,7 +141,7 @@ export class Microphone extends Emitter<MicrophoneEvents> {
   #setState(state: MicrophoneState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.emit('state', state);
+    this.#events.dispatchEvent(new Event('state'));
   }
 }
 
