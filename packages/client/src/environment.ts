@@ -10,11 +10,14 @@ export interface Environment {
   createStream(): MediaStream;
   /** Whether the page is visible: browsers present no frames in a hidden page. */
   isVisible(): boolean;
-  /** Calls back when the page is closed (it may return from the back/forward cache), shown again, or online again. */
+  /**
+   * Calls back when the page is closed (`pagehide`), returns from the back/forward cache (`pageshow`), is shown again
+   * (`visibilitychange`), or is online again.
+   */
   onPage(what: PageEvent, listener: () => void): () => void;
 }
 
-export type PageEvent = 'hide' | 'restore' | 'visible' | 'online';
+export type PageEvent = 'pagehide' | 'pageshow' | 'visibilitychange' | 'online';
 
 interface Clock {
   /** Monotonic milliseconds. */
@@ -61,16 +64,14 @@ export const browserEnvironment: Environment = {
   openSocket: (url) => new WebSocket(url) as Socket,
   createPeer: (configuration) => new RTCPeerConnection(configuration) as PeerConnection,
   createStream: () => new MediaStream(),
-  isVisible: () => document.visibilityState === 'visible',
+  isVisible: () => !document.hidden,
   onPage(what, listener) {
-    const names = { hide: 'pagehide', restore: 'pageshow', visible: 'visibilitychange', online: 'online' } as const;
-    const target = what === 'visible' ? document : window;
     const onEvent = (event: Event) => {
-      if (what === 'restore' && !(event as PageTransitionEvent).persisted) return;
-      if (what === 'visible' && document.visibilityState !== 'visible') return;
+      if (what === 'pageshow' && !(event as PageTransitionEvent).persisted) return;
+      if (what === 'visibilitychange' && document.hidden) return;
       listener();
     };
-    target.addEventListener(names[what], onEvent);
-    return () => target.removeEventListener(names[what], onEvent);
+    addEventListener(what, onEvent);
+    return () => removeEventListener(what, onEvent);
   },
 };

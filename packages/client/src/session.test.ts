@@ -290,7 +290,7 @@ describe('Session.state', () => {
     await play();
     element.pause();
     expect(session.state).toBe('paused');
-    browser.page('visible');
+    browser.page('visibilitychange');
     await browser.pass(0);
     expect(session.state).toBe('playing');
   });
@@ -316,7 +316,7 @@ describe('Session in a page that was frozen', () => {
     const frozen = socket();
     frozen.answersPings = false;
     peer(0).flowing = false;
-    browser.page('visible');
+    browser.page('visibilitychange');
     await browser.pass(2000);
     expect(frozen.closed).toBe(true);
     await browser.pass(1000);
@@ -326,7 +326,7 @@ describe('Session in a page that was frozen', () => {
 
   it('keeps a socket that answers', async () => {
     await play();
-    browser.page('visible');
+    browser.page('visibilitychange');
     await browser.pass(5000);
     expect(browser.sockets).toHaveLength(1);
   });
@@ -776,7 +776,7 @@ describe('Session while it plays', () => {
     expect(session.state).toBe('paused');
     socket().receive(offer('conn-two', 2));
     await browser.pass(500);
-    browser.page('visible');
+    browser.page('visibilitychange');
     await session.unmute();
     await browser.pass(500);
     expect([element.paused, session.state]).toEqual([true, 'paused']);
@@ -848,10 +848,10 @@ describe('Session.leave()', () => {
 
   it('leaves when the page is closed, and joins again when it is shown again', async () => {
     await play();
-    browser.page('hide');
+    browser.page('pagehide');
     expect(socket().sentOf('leave')).toHaveLength(1);
     expect(browser.pendingTimers).toBe(0);
-    browser.page('restore');
+    browser.page('pageshow');
     expect(session.state).toBe('reconnecting');
     socket().join();
     expect(socket().sent[0]).not.toHaveProperty('viewer');

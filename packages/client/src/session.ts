@@ -124,10 +124,10 @@ export class Session extends Emitter<SessionEvents> {
     });
     this.#channel = this.#newChannel();
     this.#forgetPage = [
-      environment.onPage('hide', () => this.#leave()),
-      environment.onPage('restore', () => this.#comeBack()),
+      environment.onPage('pagehide', () => this.#leave()),
+      environment.onPage('pageshow', () => this.#comeBack()),
       environment.onPage('online', () => this.#channel.retryNow(SUSPICION_CHECK_MS)),
-      environment.onPage('visible', () => this.#shownAgain()),
+      environment.onPage('visibilitychange', () => this.#shownAgain()),
       options.display.onPlayback(() => this.#updateState()),
     ];
   }

@@ -140,7 +140,15 @@ class Captions {
   }
 
   #pressed(event: KeyboardEvent): void {
-    if (event.key !== 'c' || !this.#host.controls || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (
+      event.key !== 'c' ||
+      event.target !== this.#host ||
+      !this.#host.controls ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey
+    )
+      return;
     event.preventDefault();
     this.#toggle();
   }

@@ -120,6 +120,14 @@ describe('<human-cast> in Chromium', () => {
     expect(await page.evaluate(() => fired.includes('volumechange'))).toBe(true);
   });
 
+  it('leaves keys to the page’s own fields inside it', async () => {
+    await element((cast) => cast.append(Object.assign(document.createElement('input'), { ariaLabel: 'Name' })));
+    await page.getByLabel('Name').pressSequentially('mmm');
+    expect(await page.getByLabel('Name').inputValue()).toBe('mmm');
+    expect(await element(({ muted }) => muted)).toBe(false);
+    await element((cast) => cast.replaceChildren());
+  });
+
   it('is in the state `speaking` while it speaks; Escape interrupts, and it is silent at once', async () => {
     event({ type: 'speech.started', seq: 1, segment: 'seg_12345678' });
     await isState('speaking');

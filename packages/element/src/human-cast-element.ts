@@ -83,11 +83,12 @@ export class HumanCastElement extends BaseElement {
     root.adoptedStyleSheets = [sheet, this.#shape];
     this.#stage = new Stage(root, {
       play: () => void this.play().catch(() => {}),
-      unmute: () => void this.#session?.unmute(),
-      mute: () => this.#session?.mute(),
+      setMuted: (muted) => {
+        this.muted = muted;
+      },
       setVolume: (volume) => {
         this.volume = Math.min(1, Math.max(0, volume));
-        if (this.muted) this.muted = false;
+        this.muted &&= false;
       },
       interrupt: () => this.interrupt(),
       fullscreen: () => this.#toggleFullscreen(),
@@ -104,12 +105,11 @@ export class HumanCastElement extends BaseElement {
       this.#fire('resize');
     };
     poster.onload = () => this.#shaped(poster.naturalWidth, poster.naturalHeight);
-    poster.onerror = () => {
-      poster.removeAttribute('src');
-      this.#render();
-    };
+    // Some browsers draw an icon for an image that is missing.
+    poster.onerror = () => poster.removeAttribute('src');
     this.addEventListener('keydown', (event) => {
-      if (!this.controls || event.ctrlKey || event.metaKey || event.altKey) return;
+      // Keys in what the page has put into the element are the page's.
+      if (event.target !== this || !this.controls || event.ctrlKey || event.metaKey || event.altKey) return;
       if (this.#stage.pressed(event.key)) event.preventDefault();
     });
   }
@@ -429,21 +429,15 @@ export class HumanCastElement extends BaseElement {
       volume,
       speaking: this.#speaking,
     });
-    this.#expose({ speaking: this.#speaking, muted });
+    // Pages can style these states, such as `:state(speaking)`.
+    const { states } = this.#internals;
+    states?.clear();
+    for (const name of [state, this.#speaking && 'speaking', muted && 'muted']) if (name) states?.add(name);
   }
 
   /** Some states have a phrase of their name. */
   #message(phrase: string = this.#state ?? ''): string {
     return phrase in PHRASES ? this.#words(phrase as Phrase, this.waitingPosition) : '';
-  }
-
-  /** Sets the custom states that pages can style, such as `:state(speaking)`. */
-  #expose(flags: Readonly<Record<string, boolean>>): void {
-    const { states } = this.#internals;
-    if (!states) return;
-    states.clear();
-    if (this.#state) states.add(this.#state);
-    for (const [name, active] of Object.entries(flags)) if (active) states.add(name);
   }
 }
 

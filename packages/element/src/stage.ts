@@ -11,8 +11,7 @@ const PICTURE_IN_PICTURE = 'M4 5h16v14H4zM12 12h8v7h-8z';
 
 export interface StageActions {
   play(): void;
-  unmute(): void;
-  mute(): void;
+  setMuted(muted: boolean): void;
   setVolume(volume: number): void;
   interrupt(): void;
   fullscreen(): void;
@@ -66,9 +65,9 @@ export class Stage {
     this.#root = root;
     this.#play = button('play', PLAY, actions.play, 'call');
     this.#retry = button('retry', PLAY, actions.retry, 'call');
-    this.#unmute = button('unmute', SOUND_OFF, actions.unmute, 'call bottom');
+    this.#unmute = button('unmute', SOUND_OFF, () => actions.setMuted(false), 'call bottom');
     this.#interrupt = button('interrupt', STOP, actions.interrupt);
-    this.#mute = button('mute', SOUND_ON, actions.mute);
+    this.#mute = button('mute', SOUND_ON, () => actions.setMuted(true));
     this.#pictureInPicture = button('picture-in-picture', PICTURE_IN_PICTURE, actions.pictureInPicture);
     this.#fullscreen = button('fullscreen', EXPAND, actions.fullscreen);
     this.#volume.oninput = () => actions.setVolume(this.#volume.valueAsNumber);
@@ -102,7 +101,7 @@ export class Stage {
     const { words, controls, muted } = view;
     this.video.ariaLabel = view.label ?? words('label');
     this.video.classList.toggle('dim', view.dimmed);
-    this.poster.classList.toggle('gone', !view.covered || !this.poster.src);
+    this.poster.classList.toggle('gone', !view.covered);
     this.#spinner.hidden = !view.busy;
     if (this.#message.textContent !== view.message) this.#message.textContent = view.message;
     name(this.#play, words('play'), view.action === 'play', true);
@@ -124,7 +123,7 @@ export class Stage {
   /** Handles the keys of a player while the focus is inside. @returns Whether the key has a meaning. */
   pressed(key: string): boolean {
     const { muted, volume } = this.video;
-    if (key === 'm') muted ? this.#actions.unmute() : this.#actions.mute();
+    if (key === 'm') this.#actions.setMuted(!muted);
     else if (key === 'f') this.#actions.fullscreen();
     else if (key === 'Escape' && !this.#interrupt.hidden) this.#actions.interrupt();
     else if (key === 'ArrowUp') this.#actions.setVolume(volume + 0.1);

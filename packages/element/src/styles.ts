@@ -5,12 +5,10 @@ export const STYLES =
   'font:550 14px/1.4 var(--human-cast-font,system-ui,sans-serif)}' +
   ':host([transparent]){background:var(--human-cast-background,none)}' +
   ':host([hidden]),[hidden]{display:none!important}' +
-  ':host(:fullscreen){aspect-ratio:auto;width:100%;height:100%}' +
   'video,img,.over{position:absolute;inset:0;width:100%;height:100%;box-sizing:border-box}' +
-  'video,img{object-fit:contain}' +
+  'img{object-fit:contain;transition:opacity .2s}' +
   '.cover{object-fit:cover}' +
   '.fill{object-fit:fill}' +
-  'img{transition:opacity .2s}' +
   '.gone{opacity:0}' +
   '.dim{filter:saturate(.4) brightness(.75)}' +
   '.over{display:grid;place-content:center;justify-items:center;gap:12px;padding:20px;text-align:center}' +
