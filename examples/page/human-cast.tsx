@@ -10,10 +10,20 @@ interface HumanCastProps {
   /** For an avatar without a background. */
   transparent?: boolean;
   captions?: boolean;
+  /** A button for the microphone: `''` to switch it on and off, `'hold'` to talk while it is held. Default: none. */
+  mic?: '' | 'hold' | null;
   onState?: (state: SessionState | undefined) => void;
 }
 
-export function HumanCast({ src, session, token, transparent = false, captions = false, onState }: HumanCastProps) {
+export function HumanCast({
+  src,
+  session,
+  token,
+  transparent = false,
+  captions = false,
+  mic = null,
+  onState,
+}: HumanCastProps) {
   const host = useRef<HTMLDivElement>(null);
   const cast = useRef<HumanCastElement>(null);
   useEffect(() => {
@@ -25,8 +35,8 @@ export function HumanCast({ src, session, token, transparent = false, captions =
   }, []);
   useEffect(() => {
     cast.current?.toggleAttribute('transparent', transparent);
-    if (cast.current) Object.assign(cast.current, { src, session, token, captions });
-  }, [src, session, token, transparent, captions]);
+    if (cast.current) Object.assign(cast.current, { src, session, token, captions, mic });
+  }, [src, session, token, transparent, captions, mic]);
   useEffect(() => {
     const left = new AbortController();
     cast.current?.addEventListener('statechange', ({ detail }) => onState?.(detail ?? undefined), {

@@ -1,7 +1,7 @@
 import '@humancast/element/define';
 
 /** Query parameters of `/embed` that are attributes of the element, too. */
-const ATTRIBUTES = ['session', 'token', 'muted', 'captions', 'transparent', 'fit', 'lang'];
+const ATTRIBUTES = ['session', 'token', 'muted', 'captions', 'mic', 'transparent', 'fit', 'lang'];
 
 const cast = document.createElement('human-cast');
 for (const [name, value] of new URLSearchParams(location.search)) {

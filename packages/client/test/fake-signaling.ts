@@ -15,6 +15,8 @@ export class FakeSignaling {
   rejection: string | undefined;
   /** Content of the next connections. */
   color = '#ff0000';
+  /** Whether the next connections' viewers may speak. `heard()` in the host's page is how loud the newest one is, as RMS. */
+  canSpeak = false;
   /** The lower half of the next connections' video, if it is a matte. */
   matte: string | undefined;
   readonly #server: Server;
@@ -121,7 +123,8 @@ export class FakeSignaling {
   #offer(): void {
     const connection = `connection-${this.connections.length}`;
     this.connections.push(connection);
-    this.#host?.send(JSON.stringify({ type: 'connect', connection, color: this.color, matte: this.matte }));
+    const { color, matte, canSpeak } = this;
+    this.#host?.send(JSON.stringify({ type: 'connect', connection, color, matte, canSpeak }));
   }
 }
 
@@ -152,12 +155,29 @@ function audioTrack() {
   tone.start();
   return destination.stream.getAudioTracks()[0];
 }
+function listenTo(track) {
+  const audio = new AudioContext();
+  const analyser = new AnalyserNode(audio, { fftSize: 4096 });
+  const stream = new MediaStream([track]);
+  // Chromium decodes only what is played somewhere.
+  Object.assign(new Audio(), { muted: true, srcObject: stream }).play();
+  audio.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  window.heard = () => {
+    analyser.getFloatTimeDomainData(samples);
+    return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+  };
+}
 const handlers = {
-  async connect({ connection, color, matte }) {
+  async connect({ connection, color, matte, canSpeak }) {
     const peer = new RTCPeerConnection();
     peers.set(connection, peer);
     const stream = new MediaStream([videoTrack(color, matte), audioTrack()]);
-    for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
+    for (const track of stream.getTracks()) {
+      const direction = canSpeak && track.kind === 'audio' ? 'sendrecv' : 'sendonly';
+      peer.addTransceiver(track, { direction, streams: [stream] });
+    }
+    peer.ontrack = ({ track }) => listenTo(track);
     peer.onicecandidate = ({ candidate }) => candidate && send({ type: 'candidate', connection, candidate });
     await peer.setLocalDescription();
     // All connections' tracks have the same ids, as those of the media-sender.

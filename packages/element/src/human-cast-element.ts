@@ -2,6 +2,7 @@ import {
   type ClientError,
   type ClientStats,
   connect,
+  type MicrophoneState,
   type Session,
   type SessionEvent,
   type SessionState,
@@ -18,6 +19,8 @@ export interface HumanCastEventMap extends HTMLElementEventMap {
   sessionevent: CustomEvent<SessionEvent>;
   /** Statistics, once a second. */
   stats: CustomEvent<ClientStats>;
+  /** The microphone is `off`, `starting` (the browser asks the viewer), `on` or `muted`. */
+  micchange: CustomEvent<MicrophoneState>;
   speechstart: Event;
   speechend: Event;
 }
@@ -53,7 +56,17 @@ const BaseElement = (globalThis.HTMLElement ?? class {}) as new () => TypedEleme
  * when it is in a document and has both attributes, and leaves when it is removed.
  */
 export class HumanCastElement extends BaseElement {
-  static readonly observedAttributes = ['session', 'token', 'src', 'poster', 'controls', 'fit', 'aria-label', 'lang'];
+  static readonly observedAttributes = [
+    'session',
+    'token',
+    'src',
+    'poster',
+    'controls',
+    'mic',
+    'fit',
+    'aria-label',
+    'lang',
+  ];
   readonly #internals: ElementInternals;
   readonly #stage: Stage;
   /** Rules of this element alone: its shape, until the page sets one. */
@@ -159,6 +172,18 @@ export class HumanCastElement extends BaseElement {
   }
   set captions(captions: boolean) {
     this.toggleAttribute('captions', captions);
+  }
+
+  /**
+   * Whether viewers that may speak get a button for their microphone: `''` to switch it on and off, `'hold'` to talk while it
+   * is held; `null` without one.
+   */
+  get mic(): string | null {
+    return this.getAttribute('mic');
+  }
+  set mic(mode: string | null) {
+    if (mode || mode === '') this.setAttribute('mic', mode);
+    else this.removeAttribute('mic');
   }
 
   /** `contain` (default), `cover` or `fill`, as CSS `object-fit`. */
@@ -433,6 +458,10 @@ export class HumanCastElement extends BaseElement {
     const { states } = this.#internals;
     states?.clear();
     for (const name of [state, this.#speaking && 'speaking', muted && 'muted']) if (name) states?.add(name);
+    // Few sessions hear their viewers, so that the microphone, too, is loaded on demand.
+    const session = this.#session;
+    if (this.mic !== null && session?.canSpeak)
+      import('./microphone.js').then(({ talk }) => talk(this, session, this.#words, states));
   }
 
   /** Some states have a phrase of their name. */
