@@ -1,9 +1,14 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
+  freePort,
   makeTransparentClip,
   ownAddress,
   Producer,
   type Stack,
+  spawnTied,
   startStack,
   transparentFrame,
   waitFor,
@@ -33,23 +38,68 @@ const DRAWN = `new Promise((resolve) => {
   });
 })`;
 
+const EXAMPLE = fileURLToPath(new URL('../examples/page/', import.meta.url));
+const VTT = 'WEBVTT\n\n00:00.000 --> 00:30.000\nSpoken over moving content\n';
+
+/** A rectangle of a page, px. */
+interface Rectangle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @returns Part of a screenshot, as RGB. */
+function partOf(png: Buffer, { x, y, width, height }: Rectangle): Buffer {
+  const [left, top, right, bottom] = [x, y, x + width, y + height].map(Math.round) as [number, number, number, number];
+  const crop = `crop=${right - left}:${bottom - top}:${left}:${top}`;
+  const raw = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-'];
+  return execFileSync('ffmpeg', ['-v', 'error', '-i', '-', '-vf', crop, ...raw], { input: png });
+}
+
+/** @returns The mean difference of two pictures, of 255. */
+function difference(a: Buffer, b: Buffer): number {
+  expect(a.length).toBe(b.length);
+  return a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? 0)), 0) / a.length;
+}
+
 describe('a transparent avatar', () => {
   let stack: Stack;
   let producer: Producer;
   let site: ForeignSite;
+  let example: string;
+  let closeExample = () => {};
 
   beforeAll(async () => {
     site = await ForeignSite.open();
-    const env = { ALLOWED_ORIGINS: site.origin, RENDITIONS: 'vp8:vp8:320x180:3000k' };
+    const port = String(await freePort());
+    example = `http://127.0.0.1:${port}`;
+    const env = { ALLOWED_ORIGINS: `${site.origin},${example}`, RENDITIONS: 'vp8:vp8:320x180:3000k' };
     stack = await startStack({ senders: 1, mediaAddress: ownAddress(), env });
     producer = new Producer(stack);
     await producer.json('PUT', `${stack.loaderUrl}/v1/avatars/hair`, { alpha: 'stack' });
     makeTransparentClip(join(stack.mediaDir, 'hair/idle/hair.mov'), { ...SIZE, seconds: 2 });
     await site.launchBrowsers();
     await producer.idleLoaded('hair');
+    const { PATH } = process.env;
+    const child = spawnTied(process.execPath, [join(EXAMPLE, 'serve.mjs')], {
+      stdio: 'inherit',
+      env: { PATH, PORT: port, AVATAR: 'hair', HUMANCAST_URL: stack.signalingUrl, HUMANCAST_API_KEY: stack.apiKey },
+    });
+    closeExample = () => child.kill();
+    await waitFor(
+      'the example is served',
+      () =>
+        fetch(example).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      (served) => served,
+    );
   });
 
   afterAll(async () => {
+    closeExample();
     await site?.close();
     await stack?.stop();
   });
@@ -101,6 +151,50 @@ describe('a transparent avatar', () => {
       expect(await viewer.evaluate(`getComputedStyle(document.querySelector('human-cast')).backgroundColor`)).toBe(
         'rgba(0, 0, 0, 0)',
       );
+      await viewer.close();
+    },
+  );
+
+  it.for(['Chromium', 'Firefox'] as const)(
+    'speaks with captions on the ten lines of the example, which shows what moves behind, in %s',
+    async (name) => {
+      expect(readFileSync(join(EXAMPLE, 'plain.html'), 'utf8').trimEnd().split('\n').length).toBeLessThanOrEqual(10);
+      const viewer = await site.newPage(name);
+      await viewer.goto(example);
+      const read = <T>(expression: string) =>
+        viewer.evaluate<T>(`((cast) => ${expression})(document.querySelector('human-cast'))`);
+      await waitFor(
+        'video plays',
+        () => read(`cast.state`),
+        (state) => state === 'playing',
+      );
+      const clip = join(stack.mediaDir, 'speech.mov');
+      makeTransparentClip(clip, { ...SIZE, seconds: 30 });
+      const file = new Blob([readFileSync(clip)]);
+      const { id } = await producer.uploadSegment('hair', file, { name: 'speech.mov', text: VTT });
+      await producer.speak(await read<string>(`cast.session`), [id]);
+      await waitFor(
+        'its captions',
+        () => read(`cast.shadowRoot.querySelector('[part~=captions]')?.textContent`),
+        (text) => text === 'Spoken over moving content',
+      );
+      expect(await read(`cast.matches(':state(speaking)')`)).toBe(true);
+
+      const { x, y, width, height } = await read<Rectangle>(`cast.getBoundingClientRect().toJSON()`);
+      // Beside the hair, and on the face.
+      const [corner, face] = [
+        { x, y, width: width * 0.15, height: height * 0.3 },
+        { x: x + width * 0.45, y: y + height * 0.5, width: width * 0.1, height: height * 0.1 },
+      ];
+      const early = partOf(await viewer.screenshot(), corner);
+      await read(`new Promise((resolve) => setTimeout(() => resolve(true), 1500))`);
+      expect(difference(partOf(await viewer.screenshot(), corner), early)).toBeGreaterThan(3);
+      await read(`document.getAnimations().map((animation) => animation.pause()).length`);
+      const withSomeone = await viewer.screenshot();
+      await read(`cast.style.visibility = 'hidden'`);
+      const withNobody = await viewer.screenshot();
+      expect(difference(partOf(withSomeone, corner), partOf(withNobody, corner))).toBeLessThan(0.5);
+      expect(difference(partOf(withSomeone, face), partOf(withNobody, face))).toBeGreaterThan(20);
       await viewer.close();
     },
   );

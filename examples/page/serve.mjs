@@ -5,7 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 
 const { HUMANCAST_URL = 'http://127.0.0.1:8080', HUMANCAST_API_KEY = '', AVATAR = 'demo', PORT = '8090' } = process.env;
-const FILES = ['/plain.html', '/frame.html'];
+const TYPES = new Map([
+  ['/plain.html', 'text/html; charset=utf-8'],
+  ['/plain.css', 'text/css'],
+  ['/frame.html', 'text/html; charset=utf-8'],
+]);
 
 /** Creates a session with the API key, which the page never sees. */
 async function createSession() {
@@ -25,8 +29,8 @@ createServer(async (request, response) => {
     if (path === '/session') {
       response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
       response.end(JSON.stringify(await createSession()));
-    } else if (FILES.includes(path)) {
-      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
+    } else if (TYPES.has(path)) {
+      response.writeHead(200, { 'content-type': TYPES.get(path) });
       response.end(await readFile(new URL(`.${path}`, import.meta.url)));
     } else response.writeHead(404).end();
   } catch (error) {

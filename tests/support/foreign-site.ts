@@ -7,6 +7,8 @@ export interface AnyPage {
   addInitScript(script: string): Promise<unknown>;
   goto(url: string): Promise<unknown>;
   evaluate<T>(expression: string): Promise<T>;
+  /** A PNG of the viewport. */
+  screenshot(): Promise<Buffer>;
   close(): Promise<void>;
 }
 

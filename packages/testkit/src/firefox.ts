@@ -38,6 +38,7 @@ export interface FirefoxPage {
   goto(url: string): Promise<void>;
   /** Evaluates an expression in the page; promises are awaited. The value must be JSON. @throws Error what the page threw. */
   evaluate<T>(expression: string): Promise<T>;
+  setViewport(size: { width: number; height: number }): Promise<void>;
   /** A PNG of the viewport. */
   screenshot(): Promise<Buffer>;
   close(): Promise<void>;
@@ -205,6 +206,10 @@ class BidiPage implements FirefoxPage {
     })) as Evaluation;
     if (answer.type !== 'success') throw new Error(answer.exceptionDetails?.text ?? 'the page threw');
     return (JSON.parse(String(answer.result?.value)) as { value: T }).value;
+  }
+
+  async setViewport(viewport: { width: number; height: number }): Promise<void> {
+    await this.#connection.command('browsingContext.setViewport', { context: this.#context, viewport });
   }
 
   async screenshot(): Promise<Buffer> {
