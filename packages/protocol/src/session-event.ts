@@ -53,7 +53,10 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('session.message'), viewer: idSchema.optional(), data: messageDataSchema }),
   /** A viewer has begun to speak, by the media-sender's voice activity detection. */
   z.object({ type: z.literal('viewer.speaking'), ...voiceShape }),
-  /** A viewer has finished speaking: it was silent for `VOICE_HANGOVER_MS` since, or sends nothing any more. */
+  /**
+   * A viewer has finished speaking: it was silent for `VOICE_HANGOVER_MS` since, sends nothing any more, or the session moves to
+   * another media-sender, where it may begin again.
+   */
   z.object({ type: z.literal('viewer.silent'), ...voiceShape }),
   z.object({ type: z.literal('viewer.disconnected'), viewer: idSchema, reason: z.string() }),
   /**

@@ -6,8 +6,8 @@ import { IDLE_STATE } from '@humancast/protocol';
  * (list), 7 followers (hash sender → time of joining), 8 placements (sorted set of `SENDER/VIEWER`, all with score 0). A
  * script that rejects its input returns the error code as a string.
  *
- * Each script runs in constant time, or in time bounded by `SESSION_QUEUE_LIMIT` or {@link PLACEMENT_BATCH}, because Redis
- * serves nobody else meanwhile and no lease may expire.
+ * Each script runs in constant time, or in time bounded by `SESSION_QUEUE_LIMIT`, {@link PLACEMENT_BATCH} or the number of viewers
+ * that speak, because Redis serves nobody else meanwhile and no lease may expire.
  */
 
 /**
@@ -115,6 +115,26 @@ local function nextTurn(seq)
 end
 `;
 
+/**
+ * `speaks(viewer, isSpeaking)` keeps the set of viewers that speak in the record. `silence(atMs)` reports the end of the speech
+ * of all of them, because nobody else can once their host is gone.
+ */
+const SPEAKERS = `
+local function speakers() return cjson.decode(redis.call('HGET', KEYS[1], 'speakers') or '{}') end
+local function speaks(viewer, isSpeaking)
+  local all = speakers()
+  all[viewer] = isSpeaking or nil
+  if next(all) then redis.call('HSET', KEYS[1], 'speakers', cjson.encode(all))
+  else redis.call('HDEL', KEYS[1], 'speakers') end
+end
+local function silence(atMs)
+  for viewer in pairs(speakers()) do
+    append('{"type":"viewer.silent","viewer":' .. cjson.encode(viewer) .. ',"saidAtMs":' .. atMs .. '}')
+  end
+  redis.call('HDEL', KEYS[1], 'speakers')
+end
+`;
+
 /** Number of commands per session whose answers are kept for callers that lost them. */
 const COMMAND_LIMIT = 128;
 
@@ -215,10 +235,10 @@ return redis.call('HINCRBY', KEYS[1], 'epoch', 1)`,
 
   /**
    * Claims the right to host. ARGV: now, epoch, host, channel. Returns 1, or 0 if that epoch is over. Repeated by the same
-   * host after a lost answer, it returns 1.
+   * host after a lost answer, it returns 1. For the new host nobody speaks yet.
    */
   claim: `${ALWAYS}local now, channel = ARGV[1], ARGV[4]
-${EMIT}${RETIRE}${REDIS_MS}
+${EMIT}${RETIRE}${REDIS_MS}${SPEAKERS}
 local state = redis.call('HGET', KEYS[1], 'state')
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
 local from = redis.call('HGET', KEYS[1], 'host')
@@ -227,6 +247,7 @@ if state ~= 'queued' then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'hosted', 'host', ARGV[3], 'claimedAt', redisMs())
 redis.call('HDEL', KEYS[1], 'said')
 retire(tonumber(redis.call('HGET', KEYS[1], 'interrupted')), false)
+silence(now)
 if from then emit(cjson.encode({type = 'session.moved', from = from, host = ARGV[3], epoch = tonumber(ARGV[2])}))
 else emit(cjson.encode({type = 'session.hosted', host = ARGV[3], epoch = tonumber(ARGV[2])})) end
 return 1`,
@@ -339,16 +360,18 @@ end
 return {1, currentTurn(), redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /**
-   * Appends an event of the host. ARGV: now, channel, epoch, body, number ('' = none). Returns 1, or 0 if the epoch is over.
-   * Numbers increase within an epoch; one that was written is not written again.
+   * Appends an event of the host. ARGV: now, channel, epoch, body, number ('' = none), viewer that begins or ceases to speak
+   * ('' = none), 1 if it begins. Returns 1, or 0 if the epoch is over. Numbers increase within an epoch; one that was written is
+   * not written again.
    */
   emit: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
-${EMIT}
+${EMIT}${SPEAKERS}
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
 if ARGV[5] ~= '' then
   if tonumber(redis.call('HGET', KEYS[1], 'said') or 0) >= tonumber(ARGV[5]) then return 1 end
   redis.call('HSET', KEYS[1], 'said', ARGV[5])
 end
+if ARGV[6] ~= '' then speaks(ARGV[6], ARGV[7] == '1') end
 emit(ARGV[4])
 return 1`,
 
@@ -541,7 +564,7 @@ return {#seqs, redis.call('HGET', KEYS[1], 'host') or ''}`,
    * playing one as interrupted at the position its host last reported. Returns {ended by this call, host or '', followers}.
    */
   end: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
-${EMIT}${RETIRE}
+${EMIT}${RETIRE}${SPEAKERS}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 local host = redis.call('HGET', KEYS[1], 'host') or ''
@@ -549,6 +572,7 @@ local followers = redis.call('HKEYS', KEYS[7])
 if state == 'ended' then return {0, host, followers} end
 if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {0, host, followers} end
 retire(tonumber(redis.call('HGET', KEYS[1], 'seq')), false)
+silence(now)
 redis.call('HSET', KEYS[1], 'state', 'ended', 'endReason', ARGV[3])
 emit(cjson.encode({type = 'session.ended', reason = ARGV[3]}))
 redis.call('DEL', KEYS[2])

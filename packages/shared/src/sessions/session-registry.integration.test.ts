@@ -448,6 +448,51 @@ describe('SessionRegistry', () => {
     ]);
   });
 
+  describe('the end of what a viewer says', () => {
+    const saidAtMs = Date.now();
+    const voices = async (id: string) =>
+      (await registry.events(id, '0')).flatMap((event) =>
+        event.type === 'viewer.speaking' || event.type === 'viewer.silent' ? [[event.type, event.viewer]] : [],
+      );
+
+    it('is told by the next claim if the host dies or hands over, once, and only of those that still speak', async () => {
+      const { id, host, epoch } = await hosted();
+      const [one, two] = [newId('vw'), newId('vw')];
+      await registry.emit(id, epoch, { type: 'viewer.speaking', viewer: one, saidAtMs });
+      await registry.emit(id, epoch, { type: 'viewer.speaking', viewer: two, saidAtMs });
+      await registry.emit(id, epoch, { type: 'viewer.silent', viewer: one, saidAtMs });
+      const next = await registry.release(id, host, epoch);
+      expect(await registry.claim(id, next ?? 0, newId('snd'))).toBe(true);
+      // What its host still says is too late.
+      expect(await registry.emit(id, epoch, { type: 'viewer.silent', viewer: two, saidAtMs })).toBe(false);
+      expect(await voices(id)).toEqual([
+        ['viewer.speaking', one],
+        ['viewer.speaking', two],
+        ['viewer.silent', one],
+        ['viewer.silent', two],
+      ]);
+      const events = await registry.events(id, '0');
+      const types = events.map(({ type }) => type);
+      expect(types.slice(-2)).toEqual(['viewer.silent', 'session.moved']);
+      expect(events.at(-2)).toMatchObject({ saidAtMs: expect.closeTo(Date.now(), -5) });
+      const host2 = (await registry.get(id)).host ?? '';
+      const third = await registry.release(id, host2);
+      expect(await registry.claim(id, third ?? 0, newId('snd'))).toBe(true);
+      expect(await voices(id)).toHaveLength(4);
+    });
+
+    it('is told when the session ends', async () => {
+      const { id, epoch } = await hosted();
+      const viewer = newId('vw');
+      await registry.emit(id, epoch, { type: 'viewer.speaking', viewer, saidAtMs }, 1);
+      // Repeated after a lost answer.
+      await registry.emit(id, epoch, { type: 'viewer.speaking', viewer, saidAtMs }, 1);
+      await registry.end(id, 'deleted');
+      const types = (await registry.events(id, '0')).map(({ type }) => type);
+      expect(types).toEqual(['session.hosted', 'viewer.speaking', 'viewer.silent', 'session.ended']);
+    });
+  });
+
   describe('trimmed events', () => {
     const connected = () => ({ type: 'viewer.connected', viewer: newId('vw') }) as const;
     const held = () => ({ type: 'playback.held', segment: newId('seg'), heldMs: 1 }) as const;

@@ -290,8 +290,10 @@ export class SessionRegistry {
    * three methods below.
    */
   async emit(id: string, epoch: number, body: SessionEventBody, number?: number): Promise<boolean> {
-    const text = JSON.stringify(body);
-    return (await this.#run('emit', id, this.#now(), eventsChannel(id), epoch, text, number ?? '')) === 1;
+    const isBegin = body.type === 'viewer.speaking';
+    const speaker = isBegin || body.type === 'viewer.silent' ? body.viewer : '';
+    const args = [this.#now(), eventsChannel(id), epoch, JSON.stringify(body), number ?? '', speaker, isBegin ? 1 : 0];
+    return (await this.#run('emit', id, ...args)) === 1;
   }
 
   async speechStarted(id: string, epoch: number, item: QueuedSegment): Promise<boolean> {

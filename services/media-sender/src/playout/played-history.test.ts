@@ -14,6 +14,7 @@ describe('PlayedHistory', () => {
     expect(history.at(959)?.clip).toBe(one);
     expect(history.at(960)).toEqual({ clip: two, seq: 4, positionSamples: 0 });
     expect(history.at(-1)).toBeUndefined();
+    expect(history.at(960 + 9600)).toEqual({ clip: two, seq: 4, positionSamples: 960 });
   });
 
   it('remembers two seconds, and never states more than the clip has', () => {

@@ -1,5 +1,5 @@
 import type { Clip } from './clip.js';
-import type { Playhead } from './playout.js';
+import { BLOCK_SAMPLES, type Playhead } from './playout.js';
 
 /** Packets that are remembered: 2 s, more than a round trip and both jitter buffers. */
 const KEPT = 100;
@@ -22,14 +22,17 @@ export class PlayedHistory {
     this.#next = (i + 1) % KEPT;
   }
 
-  /** @returns What was played at a timeline position; `undefined` if that is not known, or not any more. */
+  /**
+   * @returns What was played at a timeline position; `undefined` if that is not known, or not any more. What is due but not sent
+   *   yet, because the process is late, was not played: then the end of what was sent.
+   */
   at(positionSamples: number): Playhead | undefined {
     for (let back = 1; back <= KEPT; back++) {
       const i = (this.#next - back + KEPT) % KEPT;
       const [clip, position] = [this.#clips[i], this.#positions[i] as number];
       if (!clip) return undefined;
       if (position > positionSamples) continue;
-      const offset = (this.#clipPositions[i] as number) + positionSamples - position;
+      const offset = (this.#clipPositions[i] as number) + Math.min(positionSamples - position, BLOCK_SAMPLES);
       return { clip, seq: this.#seqs[i] as number, positionSamples: Math.min(offset, clip.durationSamples) };
     }
     return undefined;
