@@ -96,7 +96,7 @@ import type { HumanCastElement, SessionState } from '@humancast/element';
 const cast: HumanCastElement = document.createElement('human-cast');
 cast.session = 'ses_x';
 cast.addEventListener('statechange', ({ detail }) => {
-  const state: SessionState | undefined = detail;
+  const state: SessionState | null = detail;
   console.log(state, cast.volume, cast.error?.code);
 });
 document.body.append(cast);
