@@ -3,7 +3,7 @@
  * encoder per viewer, the usual design.
  *
  *     npm run build && node bench/scale.ts [--steps 1,20,60,100,150,200,250] [--seconds 10] [--senders 1,2,3]
- *         [--broadcast 100,200,400,800] [--relayed 20] [--profile FOLDER] [--json FILE]
+ *         [--broadcast 100,200,400,800] [--relayed 20] [--busy 0] [--profile FOLDER] [--json FILE]
  *
  * 720p30 at 1.5 Mb/s with audio, directly over UDP on loopback; one viewer per session, then as many viewers of one session as
  * `--broadcast` names, and `--relayed` sessions whose viewers are behind coturn. The media-sender has its own core; headless viewers (ICE, DTLS, RTP headers) and everything else use the
@@ -12,9 +12,12 @@
  * If the viewers' process takes a whole core, it is the limit, and lost packets are its own. Takes about 8 minutes; exits with 1
  * if an aim is missed. Several media-senders share the cores with everything else, so their figures are not judged.
  *
+ * `--busy` runs so many processes beside it that never wait, on all cores. With `REALTIME_PRIORITY=0` in the environment
+ * it shows what the real-time priority brings.
+ *
  * `--profile` writes a CPU profile of each media-sender, which makes it slower.
  */
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -240,6 +243,17 @@ async function measureSteps(
   });
 }
 
+/** Starts processes that start short ones, one after the other, as a build does; for at most an hour. */
+function keepBusy(cleanup: Cleanup, processes: number): void {
+  const work = `for (const end = Date.now() + 300; Date.now() < end; ) JSON.parse(JSON.stringify(process.report.getReport()));`;
+  const loop = `for (const end = Date.now() + 3_600_000; Date.now() < end; )
+    require('node:child_process').spawnSync(process.execPath, ['-e', ${JSON.stringify(work)}]);`;
+  for (let i = 0; i < processes; i++) {
+    const busy = spawn(process.execPath, ['-e', loop]);
+    cleanup.add(() => busy.kill());
+  }
+}
+
 function keepsUp({ sessions, playing, latenessP99Ms }: Step): boolean {
   return playing === sessions && latenessP99Ms <= LATENESS_LIMIT_MS;
 }
@@ -365,6 +379,7 @@ async function main(): Promise<void> {
       senders: { type: 'string', default: '1,2,3' },
       broadcast: { type: 'string', default: '100,200,400,800' },
       relayed: { type: 'string', default: '20' },
+      busy: { type: 'string', default: '0' },
       profile: { type: 'string' },
       json: { type: 'string' },
     },
@@ -374,6 +389,7 @@ async function main(): Promise<void> {
   const figures = await withCleanup(async (cleanup) => {
     const mediaDir = temporaryFolder(cleanup);
     await makeBusyClip(join(mediaDir, 'bench/idle/idle.mov'), { seconds: 10, fps: 30, size: '1280x720' });
+    keepBusy(cleanup, Number(values.busy));
     const steps = numbers(values.steps);
     const options = { mediaDir, seconds: Number(values.seconds), profile: values.profile };
     const found: Figure[] = [];

@@ -596,6 +596,12 @@ export const senderSettings = {
     'auto',
     'How packets are encrypted and sent: native calls OpenSSL and the kernel directly, which needs node:ffi and Linux on x64 or arm64; auto uses native where available',
   ),
+  realtimePriority: setting.int(
+    'REALTIME_PRIORITY',
+    [0, 99],
+    1,
+    'Real-time priority of the thread that sends, so that packets leave on time on a busy machine; 0 for none; needs RLIMIT_RTPRIO or CAP_SYS_NICE, and is left out with a log line where that is missing',
+  ),
   mediaCacheBytes: setting.int(
     'MEDIA_CACHE_BYTES',
     [1_048_576, 17_179_869_184],

@@ -4,13 +4,14 @@ import { endianness } from 'node:os';
 const P = 'pointer';
 const INT = 'int32';
 const SIGNATURES = {
-  // The C library: sockets.
+  // The C library.
   socket: { arguments: [P, P, P], return: INT },
   bind: { arguments: [P, P, P], return: INT },
   setsockopt: { arguments: [P, P, P, P, P], return: INT },
   close: { arguments: [P], return: INT },
   inet_pton: { arguments: [P, P, P], return: INT },
   sendmmsg: { arguments: [P, P, P, P], return: INT },
+  sched_setscheduler: { arguments: [P, P, P], return: INT },
   __errno_location: { arguments: [], return: P },
   // OpenSSL, which is part of Node.js.
   EVP_aes_128_gcm: { arguments: [], return: P },
