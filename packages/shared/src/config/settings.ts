@@ -654,7 +654,7 @@ export const senderSettings = {
   opusComplexity: setting.int(
     'OPUS_COMPLEXITY',
     [0, 10],
-    2,
+    0,
     "Complexity of the Opus encoder; the largest part of a speaking session's CPU time",
   ),
   crossfadeMs: setting.number('CROSSFADE_MS', [0, 20], 8, 'Length of the audio fade at a cut, in milliseconds'),
