@@ -990,6 +990,36 @@ describe('MediaSender', () => {
     },
   );
 
+  it('tells the next host when a viewer that has not moved yet stops the speech', async () => {
+    const first = await startSender(UNWATCHED);
+    const session = await createSession('stop');
+    const viewer = await viewerOf(session, {
+      answers: (offers) => (offers > 1 ? new Promise(() => {}) : Promise.resolve()),
+    });
+    await viewer.join();
+    const speech = await load('speech', 30);
+    await speak(session, [speech]);
+    await vi.waitFor(() => expect(first.players[0]?.playhead()?.clip.segment).toBe(speech), WAIT);
+    const say = (pcm: Int16Array) =>
+      first.transports[0]?.events.heard({ pcm, concealed: false, gapMs: 0, atMs: performance.now() - 20 });
+    // The first frame begins what is remembered of what was played.
+    say(new Int16Array(320));
+    const second = await startSender(UNWATCHED);
+    const closing = first.sender.close();
+    await vi.waitFor(() => expect(second.players[0]?.hasSpeech).toBe(true), WAIT);
+    // The next host does not read it from its queue.
+    const polls = vi.spyOn(registry, 'playQueue').mockReturnValue(new Promise(() => {}));
+    cleanups.push(() => polls.mockRestore());
+    for (let i = 0; i < 3; i++) say(Int16Array.from(noise(320, -12, i + 1)));
+    await vi.waitFor(() => expect(second.players[0]?.hasSpeech).toBe(false), WAIT);
+    expect((await eventsOf(session)).find(({ type }) => type === 'session.interrupted')).toMatchObject({
+      turn: 1,
+      viewer: viewer.viewer,
+    });
+    first.transports[0]?.close('closed-by-viewer');
+    await closing;
+  });
+
   it('plays on for as long as the next host assumes, even if saving the playhead is slow', async () => {
     const first = await startSender(UNWATCHED);
     const session = await createSession();

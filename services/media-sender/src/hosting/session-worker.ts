@@ -406,7 +406,7 @@ export class SessionWorker {
     this.#logger.info({ viewer }, 'interrupting, a viewer speaks');
     this.#player.interrupt(this.#queue.fetchedSeq);
     this.contain(async () => {
-      const { registry } = this.#services;
+      const { registry, sender, senderMail } = this.#services;
       const interrupt = async () => {
         try {
           return await registry.interrupt(this.session, { viewer });
@@ -417,7 +417,14 @@ export class SessionWorker {
         }
       };
       const interrupted = await untilAnswered(interrupt, this.#stopping.signal, this.#logger);
-      if (interrupted) this.#queue.interrupt(interrupted.interruptedSeq);
+      if (!interrupted) return;
+      const { interruptedSeq: seq, host } = interrupted;
+      this.#queue.interrupt(seq);
+      if (host === undefined || host === sender) return;
+      // The viewer has not moved yet, and the next host already plays the same speech. Its poll is the fallback.
+      await senderMail
+        .send(host, { type: 'session.interrupt', session: this.session, seq })
+        .catch((error: Error) => this.#logger.warn({ host, err: error.message }, 'telling the next host failed'));
     });
   }
 
