@@ -51,6 +51,7 @@ describe('barge-in by voice', () => {
 
   it('a viewer without the right to speak sees no microphone', async () => {
     const watching = await scene.watch(session);
+    expect(await watching.page.getByRole('button', { name: 'Microphone' }).count()).toBe(0);
     expect(await watching.page.getByRole('region', { name: 'Microphone' }).count()).toBe(0);
     await watching.page.close();
   });
@@ -58,14 +59,14 @@ describe('barge-in by voice', () => {
   it('a voice stops the avatar, which listens, in a new turn', async () => {
     const segment = await producer.segmentNamed(session.id, 'long');
     viewer = await scene.watch({ id: session.id, token: session.microphoneToken ?? '' });
-    const microphone = viewer.page.getByRole('region', { name: 'Microphone' });
-    await microphone.getByRole('button', { name: 'Open microphone' }).click();
-    await microphone.getByRole('button', { name: 'Mute' }).waitFor();
+    await microphoneButton(false).click();
+    await microphoneButton(true).waitFor();
     await producer.speak(session.id, [segment]);
     await waitFor('the speech', () => viewer.see(), isGreen);
     await waitFor('listening', () => viewer.see(), isBlue, 30_000);
-    await microphone.getByText('Listening').waitFor();
-    await microphone.getByText('Thinking').waitFor();
+    const phase = viewer.page.getByRole('region', { name: 'Microphone' }).getByRole('status');
+    await phase.getByText('Listening').waitFor();
+    await phase.getByText('Thinking').waitFor();
     await waitFor('idle', () => viewer.see(), isRed);
     const events = await producer.pastEvents(session.id);
     const find = (type: string) => events.find((event) => event.type === type);
@@ -82,11 +83,16 @@ describe('barge-in by voice', () => {
     expect(/^humancast_sender_barge_ins_total\{(?=.*stop)(?=.*confirmed).*\} (\d+)$/m.exec(metrics)?.[1]).toBe('1');
   });
 
-  it('the microphone is muted and turned off', async () => {
-    const microphone = viewer.page.getByRole('region', { name: 'Microphone' });
-    await microphone.getByRole('button', { name: 'Mute' }).click();
-    await microphone.getByRole('button', { name: 'Turn off' }).click();
-    await microphone.getByRole('button', { name: 'Open microphone' }).waitFor();
-    expect(await microphone.getByRole('alert').count()).toBe(0);
+  it('the microphone is muted, and then held to talk', async () => {
+    await microphoneButton(true).click();
+    await microphoneButton(false).waitFor();
+    await viewer.page.getByRole('checkbox', { name: 'Hold to talk' }).check();
+    await viewer.page.getByRole('button', { name: 'Hold to talk', pressed: false }).focus();
+    await viewer.page.keyboard.down('Space');
+    await viewer.page.getByRole('button', { name: 'Hold to talk', pressed: true }).waitFor();
+    await viewer.page.keyboard.up('Space');
+    await viewer.page.getByRole('button', { name: 'Hold to talk', pressed: false }).waitFor();
   });
+
+  const microphoneButton = (pressed: boolean) => viewer.page.getByRole('button', { name: 'Microphone', pressed });
 });

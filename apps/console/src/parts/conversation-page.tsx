@@ -26,6 +26,7 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
   const saying = useSaying(activity);
   const segments = useSegments(credentials, isConnected(state));
   const [sheetOpen, setSheetOpen] = useState(false);
+  const [isHold, setHold] = useState(false);
   const names = useMemo(() => new Map(segments?.map((segment) => [segment.id, titleOf(segment)])), [segments]);
   const wordsFor = visit.kind === 'avatar' ? troubleOf : troubleOfGuest;
   const over = state === 'failed' || state === 'ended';
@@ -47,13 +48,13 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
         <h1>{title}</h1>
       </header>
       <main class="player-area">
-        <Player cast={cast} name={title} preparing={preparing}>
+        <Player cast={cast} name={title} mic={isHold ? 'hold' : ''} preparing={preparing}>
           {failure && over && (
             <TroubleCard trouble={wordsFor(failure.code, failure.message)} onRetry={controls.retry} />
           )}
         </Player>
       </main>
-      {speaker && <MicrophoneBar session={speaker} />}
+      {speaker && <MicrophoneBar session={speaker} isHold={isHold} onHold={setHold} />}
       {control && conversation.canSay && !over && (
         <SayBar
           name={title}

@@ -8,13 +8,14 @@ const DEFAULT_ASPECT = 4 / 3;
 interface PlayerProps {
   cast: RefObject<HumanCastElement | null>;
   name: string;
+  mic: '' | 'hold';
   preparing: boolean;
   /** Replaces the element's own message. */
   children?: ComponentChildren;
 }
 
 /** `<human-cast>`, with its keys for the whole page: M toggles the sound, C the captions, Escape interrupts. */
-export function Player({ cast, name, preparing, children }: PlayerProps) {
+export function Player({ cast, name, mic, preparing, children }: PlayerProps) {
   // The first video sets the shape of the box; the element fits later ones of another shape into it.
   const [aspect, setAspect] = useState<number | undefined>(undefined);
 
@@ -51,6 +52,7 @@ export function Player({ cast, name, preparing, children }: PlayerProps) {
         fit="cover"
         controls
         captions
+        mic={mic}
         defaultMuted
         aria-label={`${name}, live`}
       >
@@ -64,7 +66,7 @@ declare module 'preact' {
   namespace JSX {
     interface IntrinsicElements {
       'human-cast': HTMLAttributes<HumanCastElement> &
-        Partial<Pick<HumanCastElement, 'src' | 'fit' | 'controls' | 'captions' | 'defaultMuted'>>;
+        Partial<Pick<HumanCastElement, 'src' | 'fit' | 'controls' | 'captions' | 'mic' | 'defaultMuted'>>;
     }
   }
 }
