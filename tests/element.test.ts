@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeTestClip, ownAddress, Producer, type Stack, startStack, waitFor } from '@humancast/testkit';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ForeignSite } from './support/foreign-site.ts';
 
 /** A page of another origin, as its author writes it. */
-const pageOf = (humancast: string, { id, token }: { id: string; token: string }) => `<!doctype html>
+const pageOf = (humancast: string, { id, token }: { id: string; token: string }, attributes: string) => `<!doctype html>
 <title>A page of another origin</title>
 <script type="module" src="${humancast}/element.js"></script>
 <style>human-cast { width: 640px }</style>
-<human-cast src="${humancast}" session="${id}" token="${token}" captions controls></human-cast>
+<human-cast src="${humancast}" session="${id}" token="${token}" ${attributes}></human-cast>
 `;
 
 const VTT = 'WEBVTT\n\n00:00.000 --> 00:30.000\nHello <i>from</i> another origin\n';
@@ -31,7 +31,7 @@ describe('<human-cast> on a page of another origin', () => {
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '640x360' });
     const clip = join(stack.mediaDir, 'green.mp4');
     makeTestClip(clip, { color: 'green', seconds: 30, size: '640x360' });
-    await site.launchBrowsers();
+    await site.launchBrowsers({ microphone: true });
     await producer.idleLoaded('lights');
     const file = new Blob([readFileSync(clip)]);
     segment = (await producer.uploadSegment('lights', file, { name: 'green.mp4', text: VTT })).id;
@@ -46,7 +46,7 @@ describe('<human-cast> on a page of another origin', () => {
     'shows a poster, plays, speaks with captions and is interrupted in %s',
     async (name) => {
       const session = await producer.createSession('lights');
-      site.html = pageOf(stack.signalingUrl, session);
+      site.html = pageOf(stack.signalingUrl, session, 'captions controls');
       const viewer = await site.newPage(name);
       await viewer.addInitScript(NOBODY_CLICKED);
       await viewer.goto(site.origin);
@@ -100,6 +100,44 @@ describe('<human-cast> on a page of another origin', () => {
       await viewer.close();
     },
   );
+
+  it.each(['Chromium', 'Firefox'] as const)('sends what the viewer says, until it is muted, in %s', async (name) => {
+    const { id, microphoneToken: token } = await producer.json<{ id: string; microphoneToken: string }>(
+      'POST',
+      producer.signaling('/v1/sessions'),
+      { avatar: 'lights', microphone: true },
+    );
+    const stop = new AbortController();
+    onTestFinished(() => stop.abort());
+    /** The loudest sample of each frame that was heard. */
+    const peaks: number[] = [];
+    const listen = async () => {
+      for await (const { pcm } of producer.listen(id, { signal: stop.signal })) {
+        peaks.push(pcm.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0));
+      }
+    };
+    // It ends with the test, or else nothing is heard any more.
+    listen().catch(() => {});
+    site.html = pageOf(stack.signalingUrl, { id, token }, 'mic');
+    const viewer = await site.newPage(name);
+    await viewer.goto(site.origin);
+    const button = `document.querySelector('human-cast').shadowRoot.querySelector('[part~=mic]')`;
+    await waitFor('the button', () => viewer.evaluate<boolean>(`${button}?.checkVisibility() === true`));
+    await viewer.evaluate(`(() => {
+      window.changes = [];
+      document.querySelector('human-cast').addEventListener('micchange', ({ detail }) => changes.push(detail));
+      ${button}.click();
+    })()`);
+    const isBeep = (peak: number) => peak > 500;
+    await waitFor('a beep', () => peaks.some(isBeep));
+    await viewer.evaluate(`${button}.click()`);
+    // The fake devices beep at least once a second.
+    await waitFor('silence', () => peaks.length > 100 && !peaks.slice(-100).some(isBeep));
+    await viewer.evaluate(`document.querySelector('human-cast').removeAttribute('mic')`);
+    await waitFor('no button', () => viewer.evaluate<boolean>(`!${button}.checkVisibility()`));
+    expect(await viewer.evaluate('changes')).toEqual(['starting', 'on', 'muted', 'off']);
+    await viewer.close();
+  });
 
   it.each(['Chromium', 'Firefox'] as const)('plays in a frame in %s', async (name) => {
     const { id, token } = await producer.createSession('lights');

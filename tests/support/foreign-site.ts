@@ -12,6 +12,12 @@ export interface AnyPage {
   close(): Promise<void>;
 }
 
+/** Each browser has a device that beeps, and its person allows every page to use it. */
+const MICROPHONE = {
+  args: ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'],
+  preferences: { 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true },
+};
+
 /** A web site that is not humancast's, at an origin of its own, and both browsers to visit it. */
 export class ForeignSite {
   readonly origin: string;
@@ -33,8 +39,10 @@ export class ForeignSite {
     return new ForeignSite(server);
   }
 
-  async launchBrowsers(): Promise<void> {
-    [this.#chromium, this.#firefox] = await Promise.all([launchChromium(), launchFirefox()]);
+  /** @param options.microphone whether the browsers have a fake microphone. Default: they have none. */
+  async launchBrowsers({ microphone = false } = {}): Promise<void> {
+    const { args = [], preferences = {} } = microphone ? MICROPHONE : {};
+    [this.#chromium, this.#firefox] = await Promise.all([launchChromium({ args }), launchFirefox({ preferences })]);
   }
 
   /** @returns A new page, of no address yet. */

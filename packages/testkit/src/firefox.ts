@@ -10,11 +10,13 @@ const STOP_TIMEOUT_MS = 10_000;
 /** The line on stderr that names the WebDriver BiDi URL. */
 const LISTENING = /WebDriver BiDi listening on (ws:\/\/\S+)/;
 
+type Preferences = Readonly<Record<string, boolean | number | string>>;
+
 /**
  * Apart from autoplay with sound, no preference changes what pages may do, because a page that needs more would not work for
  * users.
  */
-const PREFERENCES = {
+const PREFERENCES: Preferences = {
   'app.normandy.enabled': false,
   'app.update.auto': false,
   'browser.aboutwelcome.enabled': false,
@@ -52,11 +54,14 @@ export interface TestFirefox {
 /**
  * Starts a headless Firefox with its own profile, driven over WebDriver BiDi (https://w3c.github.io/webdriver-bidi/). Uses
  * the system's `firefox-esr`, or the one at `FIREFOX_PATH`.
+ * @param options.preferences in addition to those that all tests need.
  * @throws Error if it does not start in time.
  */
-export async function launchFirefox(): Promise<TestFirefox> {
+export async function launchFirefox({ preferences = {} }: { preferences?: Preferences } = {}): Promise<TestFirefox> {
   const profile = mkdtempSync(join(tmpdir(), 'humancast-firefox-'));
-  const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});`);
+  const lines = Object.entries({ ...PREFERENCES, ...preferences }).map(
+    ([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});`,
+  );
   writeFileSync(join(profile, 'user.js'), `${lines.join('\n')}\n`);
   const child = spawnTied(
     process.env['FIREFOX_PATH'] ?? '/usr/bin/firefox-esr',
