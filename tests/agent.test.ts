@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, normalize } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
 import { StandIn } from '@humancast/realtime-agent';
@@ -12,7 +12,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Scene } from './support/scene.ts';
 
 const AGENT = fileURLToPath(new URL('../scripts/agent.mjs', import.meta.url));
-const CLIENT = fileURLToPath(new URL('../packages/client/dist', import.meta.url));
 const KEY = 'a-key-that-must-not-be-shown';
 /** A second of silence, the question, and silence for longer than the test. */
 const BEFORE_SECONDS = 1;
@@ -22,19 +21,6 @@ const AFTER_SECONDS = 90;
 const INTRODUCTION =
   'I only stand in for a language model, so that you can try a conversation without a key. I do not understand words, but I ' +
   'hear that you speak, and I notice when you interrupt me.';
-
-/** A page of an embedder, with a button for the microphone. */
-const PAGE = `<!doctype html><title>viewer</title><video></video><button>Speak</button><script type="module">
-import { connect, Microphone } from './client/index.js';
-const query = new URLSearchParams(location.search);
-const video = document.querySelector('video');
-const session = connect({ session: query.get('session'), token: query.get('token'), video });
-const microphone = new Microphone(session);
-document.querySelector('button').onclick = async () => {
-  microphone.stop();
-  await microphone.start();
-};
-</script>`;
 
 /** `npm run agent` beside a stack, its model a stand-in whose history the test can read. */
 describe('npm run agent', () => {
@@ -52,8 +38,6 @@ describe('npm run agent', () => {
     const file = join(folder, 'question.wav');
     await writeQuestion(file);
     scene = await Scene.startDemo({}, [
-      // The page is not signaling's, but comes from the test.
-      '--disable-features=LocalNetworkAccessChecks',
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
       `--use-file-for-fake-audio-capture=${file}%noloop`,
@@ -72,8 +56,7 @@ describe('npm run agent', () => {
       60_000,
     );
     session = new URL(url).searchParams.get('session') ?? '';
-    page = await scene.newPage();
-    await openPage(page, url);
+    page = (await scene.watch({ id: session, token: new URL(url).searchParams.get('token') ?? '' })).page;
     audio = await startAudioMeter(page);
   });
 
@@ -89,7 +72,14 @@ describe('npm run agent', () => {
 
   const events = async (...types: string[]): Promise<PastEvent[]> =>
     (await scene.producer.pastEvents(session)).filter(({ type }) => types.includes(type));
-  const speakUp = () => page.getByRole('button').click();
+  /** Opens the microphone, whose file begins anew each time. */
+  const speakUp = async () => {
+    const cast = page.locator('human-cast');
+    await cast.evaluate((element) => element.removeAttribute('mic'));
+    await cast.evaluate((element) => element.setAttribute('mic', ''));
+    await page.getByRole('button', { name: 'Microphone', pressed: false }).click();
+  };
+  const caption = () => page.locator('[part=captions]').textContent();
 
   it('listens to a question, thinks, and answers it', async () => {
     await speakUp();
@@ -112,6 +102,7 @@ describe('npm run agent', () => {
       ({ playhead }) => playhead?.role === 'speech' && playhead.positionMs > 2500,
       60_000,
     );
+    await waitFor('captions', caption, (text) => !!text && INTRODUCTION.includes(text));
     await speakUp();
     const [cut] = await waitFor(
       'the interruption',
@@ -130,6 +121,9 @@ describe('npm run agent', () => {
     expect(answer).toMatchObject({ role: 'assistant', text: heard });
     expect(heard).toContain('You have');
     expect(heard.length).toBeLessThan(INTRODUCTION.length);
+    // The same by the session, which knows no times of single words.
+    expect(cut?.['text']).toMatch(/^You have spoken/);
+    expect(`${begin} ${INTRODUCTION}`.startsWith(String(cut?.['text']))).toBe(true);
   });
 
   it('answers again, in the next turn, and says nothing of the old answer', async () => {
@@ -208,20 +202,5 @@ function startAgent(scene: Scene, args: readonly string[], env: Readonly<Record<
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-/** Opens an embedder's page, on signaling's origin, which needs no CORS. */
-async function openPage(page: Page, sessionUrl: string): Promise<void> {
-  const { origin, search } = new URL(sessionUrl);
-  await page.route(`${origin}/embedder/**`, (route) => {
-    const { pathname } = new URL(route.request().url());
-    const module = normalize(pathname.slice('/embedder/client/'.length));
-    if (pathname === '/embedder/') return route.fulfill({ contentType: 'text/html', body: PAGE });
-    return route.fulfill({ contentType: 'text/javascript', path: join(CLIENT, module) });
-  });
-  await page.goto(`${origin}/embedder/${search}`);
-  await page.waitForFunction(() => (document.querySelector('video')?.currentTime ?? 0) > 0.2, null, {
-    timeout: 60_000,
   });
 }

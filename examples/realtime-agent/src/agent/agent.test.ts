@@ -15,7 +15,13 @@ afterEach(() => {
 /** A session whose events the test tells, and a model whose events it sends. */
 function open() {
   const told: SessionEvent[] = [];
-  const session = { turn: 0, pushes: [] as LiveOptions[], interrupts: [] as (number | undefined)[], deleted: 0 };
+  const session = {
+    turn: 0,
+    pushes: [] as LiveOptions[],
+    texts: [] as unknown[],
+    interrupts: [] as (number | undefined)[],
+    deleted: 0,
+  };
   let wake = () => {};
   async function* events(_: string, { signal }: { signal?: AbortSignal }): AsyncGenerator<SessionEvent> {
     signal?.addEventListener('abort', () => wake());
@@ -52,7 +58,8 @@ function open() {
       const never = new AbortController().signal;
       const push = { segment: `seg_${session.pushes.length}`, interrupted: never, cancel: () => {} };
       const nothing = async () => {};
-      return { ...push, pushAudio: nothing, pushVideo: nothing, end: nothing };
+      const pushText = async (...text: unknown[]) => void session.texts.push(text);
+      return { ...push, pushAudio: nothing, pushVideo: nothing, pushText, end: nothing };
     },
   } as unknown as Humancast;
   const tell = (event: Record<string, unknown>) => {
@@ -75,6 +82,7 @@ function open() {
   /** The model answers with two seconds of audio. */
   const answer = (id: string) => {
     hear({ type: 'response.created', response: { id } });
+    hear({ type: 'response.output_audio_transcript.delta', response_id: id, delta: `Answer ${id}.` });
     const delta = toBase64(new Int16Array(48_000));
     hear({ type: 'response.output_audio.delta', response_id: id, item_id: `item_${id}`, content_index: 0, delta });
   };
@@ -131,6 +139,13 @@ describe('Agent', () => {
     finished('seg_1', 'finished', 2400);
     await expect.poll(() => session.deleted).toBe(1);
     expect(truncations()).toEqual([]);
+  });
+
+  it('pushes the words of an answer with the time in which its audio says them', async () => {
+    const { session, answer, done } = open();
+    answer('a');
+    done('a');
+    await expect.poll(() => session.texts).toEqual([['Answer a.', { atMs: 0, untilMs: 2000 }]]);
   });
 
   it('ends with its session', async () => {

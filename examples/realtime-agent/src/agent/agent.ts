@@ -91,6 +91,9 @@ export class Agent {
         }
         break;
       }
+      case 'response.output_audio_transcript.delta':
+        if (this.#answer?.response === event.response_id) this.#answer.answer.transcribe(event.delta);
+        break;
       case 'response.done':
         if (this.#answer?.response !== event.response.id) break;
         this.#answer.isDone = true;

@@ -3,6 +3,7 @@ import { type FaceCamera, FRAMES_PER_SECOND, type IdlePoses, VoiceFace } from '@
 import type { Humancast, LivePush } from '@humancast/producer';
 import { REALTIME_RATE } from '../realtime/messages.js';
 import { AudioQueue } from './audio-queue.js';
+import { Transcript } from './transcript.js';
 
 const FRAME_SAMPLES = REALTIME_RATE / FRAMES_PER_SECOND;
 /** How far frames are drawn ahead of real time, ms: more is wasted if the viewer interrupts. */
@@ -17,11 +18,12 @@ export interface AnswerParts {
   readonly avatar: string;
 }
 
-/** One answer of the model: pushed live with a face that is drawn from its audio. */
+/** One answer of the model: pushed live with its text, and a face that is drawn from its audio. */
 export class Answer {
   /** The session's turn that it belongs to: after an interruption it is rejected wherever it is by then. */
   readonly turn: number;
   readonly audio = new AudioQueue(REALTIME_RATE, LONGEST_SECONDS);
+  readonly #transcript = new Transcript();
   readonly #parts: AnswerParts;
   readonly #stop = new AbortController();
   #segment: string | undefined;
@@ -34,6 +36,11 @@ export class Answer {
   /** The segment that it is played as, once it is open. */
   get segment(): string | undefined {
     return this.#segment;
+  }
+
+  /** Adds to the words that its audio says. */
+  transcribe(delta: string): void {
+    this.#transcript.add(delta, this.audio.arrivedMs);
   }
 
   /** Stops making it. */
@@ -92,6 +99,7 @@ export class Answer {
     for (;;) {
       const pcm = await this.audio.take(FRAME_SAMPLES);
       signal.throwIfAborted();
+      for (const { text, ...times } of this.#transcript.take(this.audio.lengthMs)) await push.pushText(text, times);
       if (!pcm) break;
       await push.pushAudio(pcm);
       await push.pushVideo(camera.frameOf(face.next(pcm)));

@@ -41,6 +41,16 @@ export class AudioQueue {
     return true;
   }
 
+  /** Length of what has arrived, ms. */
+  get arrivedMs(): number {
+    return (this.#samples * 1000) / this.#rate;
+  }
+
+  /** Its length, once all of it has arrived, ms. */
+  get lengthMs(): number | undefined {
+    return this.#ended ? this.arrivedMs : undefined;
+  }
+
   end(): void {
     this.#ended = true;
     this.#wake();
