@@ -28,6 +28,8 @@ const playheadSchema = z.object({
    * this sequence number. Absent: unknown.
    */
   playsOnThroughSeq: z.int().min(0).optional(),
+  /** For how long viewers had waited for an answer to what they said, ms. Absent: they did not. */
+  awaitedMs: z.number().min(0).optional(),
 });
 export type Playhead = z.infer<typeof playheadSchema>;
 

@@ -19,9 +19,10 @@ class Rig {
   hasSpeech = false;
   readonly conversation: Conversation;
 
-  constructor(bargeIn: BargeIn) {
+  constructor(bargeIn: BargeIn, awaitedMs?: number) {
     this.conversation = new Conversation({
       bargeIn,
+      awaitedMs,
       bargeInsPerMinute: 6,
       hangoverMs: 200,
       nowMs: () => performance.now(),
@@ -104,6 +105,34 @@ describe('Conversation', () => {
     rig.say(SILENCE, 400, 'vw_12345678', { roundTripMs: 90, bufferMs: 200 });
     const atMs = performance.now() - 20;
     expect(rig.asked.at(-1)).toEqual([atMs - 90 - 200 - 350, atMs - 90 + 20]);
+  });
+
+  it('goes on thinking for another host, for half a minute in all', () => {
+    const before = new Rig('off');
+    expect(before.conversation.awaitedMs).toBeUndefined();
+    before.say(SILENCE, 200);
+    before.say(VOICE, 400);
+    expect(before.conversation.awaitedMs).toBe(0);
+    before.say(SILENCE, 300);
+    vi.advanceTimersByTime(10_000);
+    const { awaitedMs } = before.conversation;
+    expect(awaitedMs).toBeGreaterThanOrEqual(10_000);
+    const next = new Rig('off', awaitedMs);
+    expect(next.conversation.state).toBe('thinking');
+    vi.advanceTimersByTime(30_000 - (awaitedMs ?? 0) - 1);
+    expect(next.states).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(next.states).toEqual([undefined]);
+    expect(new Rig('off', 30_000).conversation.state).toBeUndefined();
+  });
+
+  it('hands no wait over for what is said during the speech', () => {
+    const rig = new Rig('off');
+    rig.hasSpeech = true;
+    rig.say(SILENCE, 200);
+    rig.say(VOICE, 400);
+    expect(rig.types).toEqual(['viewer.speaking']);
+    expect(rig.conversation.awaitedMs).toBeUndefined();
   });
 
   it('thinks no longer than half a minute about an answer that does not come, and not while others speak', () => {

@@ -28,6 +28,8 @@ export type BargeInOutcome = (typeof BARGE_IN_OUTCOMES)[number];
 
 export interface ConversationOptions extends Pick<SessionSpeakersOptions, 'createClassifier' | 'hangoverMs' | 'nowMs'> {
   readonly bargeIn: BargeIn;
+  /** For how long viewers have waited for an answer, ms, if they wait for one. */
+  readonly awaitedMs: number | undefined;
   /** How often one viewer's voice may stop the speech. */
   readonly bargeInsPerMinute: number;
   readonly player: Pick<SessionPlayer, 'hasSpeech' | 'loudest' | 'setGain'>;
@@ -51,6 +53,7 @@ export class Conversation {
   #duckTimer: NodeJS.Timeout | undefined;
   /** Runs while an answer is awaited. */
   #answerTimer: NodeJS.Timeout | undefined;
+  #awaitedSinceMs = 0;
 
   constructor(options: ConversationOptions) {
     this.#options = options;
@@ -63,12 +66,20 @@ export class Conversation {
       onChange: (viewer, isSpeaking, atMs, delays) =>
         isSpeaking ? this.#began(viewer, atMs, delays) : this.#ended(viewer, atMs, delays),
     });
+    if (options.awaitedMs !== undefined && options.awaitedMs < ANSWER_MS) this.#awaitAnswer(options.awaitedMs);
   }
 
   /** `listening` while a viewer speaks, `thinking` from then on until the answer. */
   get state(): ConversationState | undefined {
     if (this.#speakers.isSpeaking) return 'listening';
     return this.#answerTimer ? 'thinking' : undefined;
+  }
+
+  /** For how long viewers have waited for an answer, ms, for the next host, at which those who speak now are silent at first. */
+  get awaitedMs(): number | undefined {
+    const { nowMs, player } = this.#options;
+    if (this.#speakers.isSpeaking) return player.hasSpeech ? undefined : 0;
+    return this.#answerTimer && nowMs() - this.#awaitedSinceMs;
   }
 
   heard(viewer: string, frame: HeardFrame, delays: ViewerDelays): void {
@@ -131,7 +142,7 @@ export class Conversation {
     clearTimeout(this.#duckTimer);
     player.setGain(1, UNDUCK_MS);
     // A remark during the speech has no answer of its own.
-    if (!player.hasSpeech) this.#answerTimer = setTimeout(() => this.answered(), ANSWER_MS);
+    if (!player.hasSpeech) this.#awaitAnswer(0);
     onState();
   }
 
@@ -139,6 +150,11 @@ export class Conversation {
     const { emit, voices } = this.#options;
     const { atMs: saidAtMs, playing } = voices.stamp(atMs, delays);
     emit({ type, viewer, saidAtMs, ...(playing && { playing }) });
+  }
+
+  #awaitAnswer(awaitedMs: number): void {
+    this.#awaitedSinceMs = this.#options.nowMs() - awaitedMs;
+    this.#answerTimer = setTimeout(() => this.answered(), ANSWER_MS - awaitedMs);
   }
 
   #stopWaiting(): void {

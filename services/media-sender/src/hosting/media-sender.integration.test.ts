@@ -219,6 +219,7 @@ describe('MediaSender', () => {
     clock = systemClock,
     missingMediaMs = 50,
     packetCounts = () => ({ packets: 0, late: 0 }),
+    hasViewerCapacity = (): boolean => true,
   } = {}): Promise<Sender> {
     const id = newId('snd');
     const config = {
@@ -339,7 +340,7 @@ describe('MediaSender', () => {
             removeOnFail: true,
           });
         },
-        hasViewerCapacity: () => true,
+        hasViewerCapacity,
         hostViewers,
         prefetchSamples: 2 * 48_000,
         nowMs,
@@ -364,7 +365,10 @@ describe('MediaSender', () => {
   }
 
   /** A viewer's signaling process: its mailbox, and the requests that connect the viewer. */
-  async function viewerOf(session: string, { answers = (_offers: number) => Promise.resolve() } = {}) {
+  async function viewerOf(
+    session: string,
+    { answers = (_offers: number) => Promise.resolve(), microphone = false } = {},
+  ) {
     const viewer = newId('vw');
     const address = `sig_${randomUUID()}`;
     const received: ToSignaling[] = [];
@@ -390,7 +394,7 @@ describe('MediaSender', () => {
       }
     });
     const join = async () => {
-      await registry.putViewer(session, viewer, address, { limit: 20 });
+      await registry.putViewer(session, viewer, address, { limit: 20, microphone });
       await askForHost(session);
       await send({ type: 'viewers.changed', session });
     };
@@ -455,6 +459,20 @@ describe('MediaSender', () => {
     expect(last).toMatchObject({ viewer: viewer.viewer, epoch: 1 });
     expect(Math.abs((last?.atMs ?? 0) - Date.now())).toBeLessThan(5000);
     expect(last?.playing?.positionMs).toBeLessThanOrEqual(1000);
+  });
+
+  it('serves a viewer that may speak itself, but not without capacity', async () => {
+    let hasCapacity = false;
+    const hasViewerCapacity = vi.fn(() => hasCapacity);
+    await startSender({ hostViewers: 0, hasViewerCapacity });
+    const session = await createSession();
+    const viewer = await viewerOf(session, { microphone: true });
+    await viewer.join();
+    await vi.waitFor(() => expect(hasViewerCapacity).toHaveBeenCalled(), WAIT);
+    hasCapacity = true;
+    await viewer.join();
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('viewer.connected'), WAIT);
+    expect(viewer.received.filter(({ type }) => type === 'viewer.offer')).toHaveLength(1);
   });
 
   it('stops its speech while a viewer speaks, in a new turn, and listens and thinks', async () => {
@@ -944,6 +962,35 @@ describe('MediaSender', () => {
     await closing;
     await registry.setState(session, 'a state without clips');
     await viewer.send({ type: 'session.state', session });
+    await vi.waitFor(() => expect(shown(second)).toBe(idle), WAIT);
+  });
+
+  it('goes on thinking about what a viewer said after a hand-over', async () => {
+    const thinking = await load('idle', 2);
+    await store.setIdleStates('demo', { thinking: [thinking] });
+    cleanups.push(() => store.setIdleStates('demo', {}));
+    const first = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('viewer.connected'), WAIT);
+    const [transport] = first.transports;
+    const say = (pcm: Int16Array) =>
+      transport?.events.heard({ pcm, concealed: false, gapMs: 0, atMs: performance.now() - 20 });
+    say(new Int16Array(320));
+    for (let i = 0; i < 3; i++) say(Int16Array.from(noise(320, -12, i + 1)));
+    const shown = ({ players }: Sender) => players[0]?.playhead()?.clip.segment;
+    await vi.waitFor(() => expect(shown(first)).toBe(thinking), WAIT);
+    const second = await startSender();
+    const closing = first.sender.close();
+    await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
+    await vi.waitFor(() => expect(shown(second)).toBe(thinking), WAIT);
+    transport?.close('closed-by-viewer');
+    await closing;
+    // The answer, and then neither.
+    await speak(session, [await load('speech', 1)]);
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.finished'), WAIT);
+    const [idle] = await store.getIdlePlaylist('demo');
     await vi.waitFor(() => expect(shown(second)).toBe(idle), WAIT);
   });
 

@@ -238,7 +238,6 @@ export class SessionWorker {
       this.#resolveEnded = resolve;
     });
     this.#state = record.idleState;
-    this.#shownState = this.#stateToShow();
     this.#idleLoop = new IdleLoop(
       (after) => services.idle.after(avatar.id, after, this.#shownState),
       (manifest) => this.#viewers.openClip(manifest),
@@ -299,6 +298,28 @@ export class SessionWorker {
       onViewerFault: (connection, error) => this.#viewers.connections.fault(connection, error),
       onFault: (error) => this.#fault(error),
     });
+    this.#voices = new SessionVoices({
+      epoch: record.epoch,
+      publish: (heard, pcm) => services.voices.publish(record.id, heard, pcm),
+      playedAt: (atMs) => this.#player.playedAt(atMs),
+      nowMs: services.nowMs,
+      wallMs: services.wallMs,
+    });
+    this.#conversation = new Conversation({
+      ...services.voiceActivity,
+      bargeIn: record.bargeIn,
+      awaitedMs: awaitedAtClaim(record),
+      player: this.#player,
+      voices: this.#voices,
+      emit: (body) => this.#journal.emit(body),
+      interrupt: (viewer) => {
+        if (maySend()) this.#bargeIn(viewer);
+      },
+      onBargeIn: (action, outcome) => services.metrics.bargedIn(action, outcome),
+      onState: () => this.#showState(),
+      nowMs: services.nowMs,
+    });
+    this.#shownState = this.#stateToShow();
     this.#resumeAt(record, claimedMs);
     this.#spread = new SessionSpread({
       session: record.id,
@@ -336,26 +357,6 @@ export class SessionWorker {
       signal: this.#stopping.signal,
       logger: this.#logger,
     });
-    this.#voices = new SessionVoices({
-      epoch: record.epoch,
-      publish: (heard, pcm) => services.voices.publish(record.id, heard, pcm),
-      playedAt: (atMs) => this.#player.playedAt(atMs),
-      nowMs: services.nowMs,
-      wallMs: services.wallMs,
-    });
-    this.#conversation = new Conversation({
-      ...services.voiceActivity,
-      bargeIn: record.bargeIn,
-      player: this.#player,
-      voices: this.#voices,
-      emit: (body) => this.#journal.emit(body),
-      interrupt: (viewer) => {
-        if (maySend()) this.#bargeIn(viewer);
-      },
-      onBargeIn: (action, outcome) => services.metrics.bargedIn(action, outcome),
-      onState: () => this.#showState(),
-      nowMs: services.nowMs,
-    });
   }
 
   /**
@@ -385,7 +386,7 @@ export class SessionWorker {
    */
   #stateToShow(): string {
     const { idle } = this.#services;
-    const set = this.#state === IDLE_STATE ? (this.#conversation?.state ?? IDLE_STATE) : this.#state;
+    const set = this.#state === IDLE_STATE ? (this.#conversation.state ?? IDLE_STATE) : this.#state;
     const wanted = this.#speechWaits ? [THINKING_STATE, set] : [set];
     return wanted.find((state) => idle.hasState(this.#avatar.id, state)) ?? '';
   }
@@ -653,6 +654,7 @@ export class SessionWorker {
   /** @returns The playhead for the next host. */
   playhead(): Playhead | undefined {
     const playhead = this.#player.resumption();
+    const { awaitedMs } = this.#conversation;
     return (
       playhead && {
         segment: playhead.segment,
@@ -660,6 +662,7 @@ export class SessionWorker {
         seq: playhead.seq,
         positionSamples: Math.round(playhead.positionSamples),
         atMs: this.#services.wallMs(),
+        ...(awaitedMs !== undefined && { awaitedMs }),
       }
     );
   }
@@ -701,9 +704,10 @@ export class SessionWorker {
   #serves(record: ViewerRecord): boolean {
     const { connections } = this.#viewers;
     if (record.sender !== undefined) return false;
-    // What a viewer says is stamped with what it was hearing, which the host knows.
-    if (connections.has(record.viewer) || record.microphone) return true;
     const { hostViewers, hasViewerCapacity } = this.#services;
+    if (connections.has(record.viewer)) return true;
+    // What a viewer says is stamped with what it was hearing, which the host knows. Without capacity, its page asks again.
+    if (record.microphone) return hasViewerCapacity();
     if (connections.count < hostViewers && hasViewerCapacity()) return true;
     this.#spread.place(record);
     return false;
@@ -788,6 +792,13 @@ export class SessionWorker {
     const heard = this.#player.playhead();
     if (heard && heard.seq > 0) this.#tellText(heard.seq, heard.clip, samplesToMs(heard.positionSamples));
   }
+}
+
+/** @returns For how long viewers had waited for an answer at the claim, ms, by the clock of Redis. */
+function awaitedAtClaim({ playhead, claimedAtMs }: SessionRecord): number | undefined {
+  const { awaitedMs, savedAtMs } = playhead ?? {};
+  if (awaitedMs === undefined || savedAtMs === undefined || claimedAtMs === undefined) return undefined;
+  return awaitedMs + Math.max(0, claimedAtMs - savedAtMs);
 }
 
 /** @returns The timeline of the previous host, if other media-senders follow the session. */
