@@ -8,7 +8,7 @@ const ICON = 'M4 5h16v14H4zM10.5 10.5a2.1 2.1 0 1 0 0 3M17 10.5a2.1 2.1 0 1 0 0 
 /** Time for which the last words stay after they were said, ms. */
 const LINGER_MS = 2000;
 
-/** The text is clear of the controls, and of the button that turns on the sound, which moves out of the way of a wider bar. */
+/** The text is clear of the controls, and of the button that turns on the sound. */
 const STYLES = `.captions{position:absolute;inset:16px;display:flex;align-items:end;justify-content:center;overflow:hidden;
 pointer-events:none}
 :host(:not([captions])) .captions{display:none}
@@ -18,7 +18,7 @@ color:var(--human-cast-captions-color,#fff);background:var(--human-cast-captions
 font-size:var(--human-cast-captions-size,clamp(14px,3cqi,30px))}
 [part~=captions]:not(:empty){padding:.2em .6em}
 [aria-pressed=true]{background:#fff;color:#16181a}
-@container (max-width:760px){.bottom{bottom:68px}.bottom:not([hidden])~.captions{bottom:120px}}`;
+@container (width<760px){.bottom:not([hidden])~.captions{bottom:120px}}`;
 
 /** Captions of the sessions that have text. */
 const shown = new WeakMap<Session, Captions>();

@@ -107,6 +107,14 @@ describe('<human-cast> in Chromium', () => {
     expect(await accessibilityFindings(page)).toEqual([]);
   });
 
+  it('the button that turns on the sound is clear of the controls', async () => {
+    const edgesOf = async (of: string) => {
+      const { y, height } = (await page.locator(of).boundingBox()) ?? { y: Number.NaN, height: 0 };
+      return { top: y, bottom: y + height };
+    };
+    expect((await edgesOf('[part~=unmute]')).bottom).toBeLessThanOrEqual((await edgesOf('[part~=volume]')).top);
+  });
+
   it('a click turns on the sound; keys and the slider change it', async () => {
     await page.getByRole('button', { name: 'Turn on sound' }).click();
     await page.getByRole('button', { name: 'Sound off' }).waitFor();

@@ -79,8 +79,7 @@ flex-direction:column-reverse;align-items:start;gap:8px}
 .talk [aria-pressed=true]{color:#16181a;background:linear-gradient(to top,#7fd99a calc(var(--human-cast-level,0)*100%),#fff 0)}
 .talk:not(:hover,:has(:focus-visible,select:focus)) select{display:none}
 select{max-width:100%;height:32px;padding:0 8px;border:0;border-radius:16px;font:inherit;color:#fff;background:#16181a;
-color-scheme:dark}
-@container (max-width:760px){.bottom{bottom:68px}}`;
+color-scheme:dark}`;
 
 /** Microphones of the sessions that hear their viewer. */
 const shown = new WeakMap<Session, MicrophoneButton>();

@@ -28,7 +28,8 @@ export const STYLES =
   '.bar,.over{pointer-events:none}' +
   'button,.volume,::slotted(*){pointer-events:auto}' +
   'input{width:80px;margin:0;accent-color:var(--human-cast-accent,#fff)}' +
-  '.bottom{position:absolute;left:50%;bottom:16px;translate:-50%}' +
-  '@container (max-width:420px){.volume,.bar button span{display:none}.bottom{bottom:68px}}' +
+  '.bottom{position:absolute;inset:auto auto 16px 50%;translate:-50%}' +
+  '@container (width<420px){.volume,.bar button span{display:none}}' +
+  '@container (width<760px){.bottom{bottom:68px}}' +
   '@keyframes turn{to{rotate:1turn}}' +
   '@media (prefers-reduced-motion:reduce){.spinner{animation:none;border-color:#fff}img{transition:none}}';
