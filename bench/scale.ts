@@ -3,7 +3,8 @@
  * encoder per viewer, the usual design.
  *
  *     npm run build && node bench/scale.ts [--steps 1,20,60,100,150,200,250] [--seconds 10] [--senders 1,2,3]
- *         [--broadcast 100,200,400,800] [--relayed 20] [--busy 0] [--profile FOLDER] [--json FILE]
+ *         [--broadcast 100,200,400,800] [--relayed 20]
+ *         [--relay-threads default,1] [--busy 0] [--profile FOLDER] [--json FILE]
  *
  * 720p30 at 1.5 Mb/s with audio, directly over UDP on loopback; one viewer per session, then as many viewers of one session as
  * `--broadcast` names, and `--relayed` sessions whose viewers are behind coturn. The media-sender has its own core; headless viewers (ICE, DTLS, RTP headers) and everything else use the
@@ -12,7 +13,7 @@
  * If the viewers' process takes a whole core, it is the limit, and lost packets are its own. Takes about 8 minutes; exits with 1
  * if an aim is missed. Several media-senders share the cores with everything else, so their figures are not judged.
  *
- * `--busy` runs so many processes beside it that never wait, on all cores. With `REALTIME_PRIORITY=0` in the environment
+ * `--relay-threads` measures the relayed sessions with each of these settings of coturn. `--busy` runs so many processes beside it that never wait, on all cores. With `REALTIME_PRIORITY=0` in the environment
  * it shows what the real-time priority brings.
  *
  * `--profile` writes a CPU profile of each media-sender, which makes it slower.
@@ -100,6 +101,8 @@ interface Step {
   readonly gcPercent: number;
   /** CPU of coturn for each packet, if viewers are behind it. */
   readonly relayMicrosPerPacket: number | undefined;
+  /** CPU of each other process, of a core. */
+  readonly othersPercent: Readonly<Record<string, number>>;
   /** CPU of the viewers' process, of a core. */
   readonly viewersPercent: number;
   /** Growth per session since the first step; for the first step, including code and media that all sessions share. */
@@ -161,12 +164,17 @@ class ScaleRun {
     ];
     const relayPid = stack.turn?.pid;
     const relayCpu = () => (relayPid === undefined ? Number.NaN : cpuSeconds(relayPid));
+    const others = this.#others();
+    const othersCpu = others.map(({ pid }) => cpuSeconds(pid));
     const [cpu, viewersCpu, relayBefore] = [this.#cpuSeconds(), cpuSeconds(this.#viewers.pid), relayCpu()];
     const startedMs = performance.now();
     await sleep(seconds * 1000);
     const [usedSeconds, wallSeconds] = [this.#cpuSeconds() - cpu, (performance.now() - startedMs) / 1000];
     const viewersSeconds = cpuSeconds(this.#viewers.pid) - viewersCpu;
     const relaySeconds = relayCpu() - relayBefore;
+    const othersPercent = Object.fromEntries(
+      others.map(({ name, pid }, i) => [name, (100 * (cpuSeconds(pid) - (othersCpu[i] ?? 0))) / wallSeconds]),
+    );
     const { sessions: fewer, mb } = this.#base;
     const memoryMbPerSession = (this.#residentMb() - mb) / (sessions - fewer);
     if (fewer === 0) this.#base = { sessions, mb: this.#residentMb() };
@@ -183,10 +191,18 @@ class ScaleRun {
       viewersPercent: (100 * viewersSeconds) / wallSeconds,
       relayMicrosPerPacket:
         relayPid === undefined ? undefined : (1e6 * relaySeconds) / (after.packets - before.packets),
+      othersPercent,
       memoryMbPerSession,
       first: fewer === 0,
       lost: after.lost - before.lost,
     };
+  }
+
+  /** What the media-senders share. */
+  #others(): { readonly name: string; readonly pid: number }[] {
+    const { redisQueue, redisMedia, processes } = this.#scene.stack;
+    const signaling = processes.filter(({ name }) => name === 'signaling');
+    return [{ name: 'redis-queue', pid: redisQueue.pid }, { name: 'redis-media', pid: redisMedia.pid }, ...signaling];
   }
 
   #cpuSeconds(): number {
@@ -203,13 +219,18 @@ async function measureSteps(
   { mediaDir, seconds, profile }: { mediaDir: string; seconds: number; profile: string | undefined },
   senders: number,
   steps: readonly number[],
-  { isShared = false, isRelayed = false } = {},
+  {
+    isShared = false,
+    isRelayed = false,
+    turnSettings = [],
+  }: { isShared?: boolean; isRelayed?: boolean; turnSettings?: readonly string[] } = {},
 ): Promise<Step[]> {
   const env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` };
   return withCleanup(async (cleanup) => {
     const scene = await openScene(cleanup, {
       senders,
       turn: isRelayed,
+      turnSettings,
       mediaDir,
       env: {
         MAX_SESSIONS: String(CAPACITY),
@@ -348,6 +369,12 @@ function stepFigures(group: string, step: Step, alone: boolean, isShared = false
     { group, name: `${name}: CPU per packet`, value: step.cpuMicrosPerPacket, unit: 'µs', note: `${step.lost} lost` },
     { group, name: `${name}: garbage collection, of a core`, value: step.gcPercent, unit: '%' },
     { group, name: `${name}: CPU of the viewers' process`, value: step.viewersPercent, unit: '%' },
+    ...Object.entries(step.othersPercent).map(([process, value]) => ({
+      group,
+      name: `${name}: CPU of ${process}, of a core`,
+      value,
+      unit: '%',
+    })),
     first
       ? { group, name: `${name}: memory, including shared`, value: step.memoryMbPerSession * sessions, unit: 'MB' }
       : {
@@ -362,13 +389,28 @@ function stepFigures(group: string, step: Step, alone: boolean, isShared = false
 }
 
 /** @returns what a viewer behind coturn costs besides. */
-function relayFigures({ sessions, relayMicrosPerPacket = Number.NaN, lost }: Step): Figure[] {
-  const name = `${sessions} sessions: CPU of coturn per packet`;
+function relayFigures({ sessions, relayMicrosPerPacket = Number.NaN, lost }: Step, threads: string): Figure[] {
+  const name = `${sessions} sessions, relay-threads ${threads}: CPU of coturn per packet`;
   return [{ group: 'Behind coturn', name, value: relayMicrosPerPacket, unit: 'µs', note: `${lost} lost` }];
 }
 
 function best(steps: readonly Step[]): number {
   return Math.max(0, ...steps.filter(keepsUp).map(({ sessions }) => sessions));
+}
+
+/** @param relayThreads settings of coturn, or `default`. */
+async function measureRelayed(
+  options: Parameters<typeof measureSteps>[0],
+  steps: readonly number[],
+  relayThreads: readonly string[],
+): Promise<Figure[]> {
+  const found: Figure[] = [];
+  for (const threads of steps.length > 0 ? relayThreads : []) {
+    const turnSettings = threads === 'default' ? [] : [`relay-threads=${threads}`];
+    const results = await measureSteps(options, 1, steps, { isRelayed: true, turnSettings });
+    found.push(...results.flatMap((step) => relayFigures(step, threads)));
+  }
+  return found;
 }
 
 async function main(): Promise<void> {
@@ -379,6 +421,7 @@ async function main(): Promise<void> {
       senders: { type: 'string', default: '1,2,3' },
       broadcast: { type: 'string', default: '100,200,400,800' },
       relayed: { type: 'string', default: '20' },
+      'relay-threads': { type: 'string', default: 'default' },
       busy: { type: 'string', default: '0' },
       profile: { type: 'string' },
       json: { type: 'string' },
@@ -408,9 +451,8 @@ async function main(): Promise<void> {
       const aim = { atLeast: AIM_VIEWERS };
       found.push({ group, name: 'viewers per core', aim, value: best(results), unit: '', digits: 0 });
     }
-    const relayed = numbers(values.relayed);
-    const behindRelay = relayed.length > 0 ? await measureSteps(options, 1, relayed, { isRelayed: true }) : [];
-    found.push(...behindRelay.flatMap(relayFigures));
+    const threads = values['relay-threads'].split(',');
+    found.push(...(await measureRelayed(options, numbers(values.relayed), threads)));
     return found;
   });
   reportFigures({ bench: 'scale', machine, figures, json: values.json });

@@ -12,6 +12,7 @@ import { spawnTied } from './tied.js';
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
+  readonly pid: number;
   /** Sends a signal to the server process, such as SIGSTOP. */
   signal(signal: NodeJS.Signals): void;
   /** Kills the server and starts it again on the same port; with `appendOnly`, the data survives. */
@@ -67,6 +68,9 @@ export async function startRedis(options: RedisOptions = {}): Promise<ClusterSer
     url: `redis://127.0.0.1:${port}`,
     port,
     busPort,
+    get pid() {
+      return child.pid ?? -1;
+    },
     signal: (signal) => void child.kill(signal),
     kill,
     fillDisk: () => fillDisk(port, dir),

@@ -32,6 +32,8 @@ export interface StackOptions {
   turn?: boolean;
   /** How viewers may reach coturn. Default: over UDP. */
   turnTransports?: readonly TurnTransport[];
+  /** Further lines of coturn's configuration. */
+  turnSettings?: readonly string[];
   /** Address of coturn and the media-senders. Default 127.0.0.1, which Firefox rejects for a TURN server. */
   mediaAddress?: string;
   /** Folder that the loader watches. Default: a new empty one. */
@@ -103,6 +105,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     signalings = 1,
     turn: withTurn = true,
     turnTransports = ['udp'],
+    turnSettings,
     mediaAddress = '127.0.0.1',
   } = options;
   const dir = mkdtempSync(join(tmpdir(), 'humancast-stack-'));
@@ -113,7 +116,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     startRedis({ maxmemory: '512mb', policy: 'volatile-lru', usersOf: 'redis-media' }),
   ]);
   const tls = turnTransports.includes('tls');
-  const turn = withTurn ? await startTurn({ address: mediaAddress, tls }) : undefined;
+  const turn = withTurn ? await startTurn({ address: mediaAddress, tls, settings: turnSettings }) : undefined;
   const [apiKey, sayKey] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
   const apiKeyFile = join(dir, 'api-keys');
   writeFileSync(apiKeyFile, `demo-producer:${sayKey} speak\n`, { mode: 0o600 });

@@ -39,11 +39,13 @@ export interface TurnTestOptions {
   readonly tls?: boolean | undefined;
   /** Default: a new one. */
   readonly secret?: string;
+  /** Further lines of its configuration. */
+  readonly settings?: readonly string[] | undefined;
 }
 
 /** Starts a coturn with the project's configuration. */
 export async function startTurn(options: TurnTestOptions = {}): Promise<TestTurn> {
-  const { address = '127.0.0.1', peerAddress = address, tls = false } = options;
+  const { address = '127.0.0.1', peerAddress = address, tls = false, settings = [] } = options;
   const [port, tlsPort] = [await freePort(), await freePort()];
   const { secret = randomBytes(16).toString('hex') } = options;
   const dir = mkdtempSync(join(tmpdir(), 'humancast-turn-'));
@@ -59,6 +61,7 @@ export async function startTurn(options: TurnTestOptions = {}): Promise<TestTurn
     `static-auth-secret=${secret}`,
     `userdb=${join(dir, 'turn.db')}`,
     `pidfile=${join(dir, 'turn.pid')}`,
+    ...settings,
   ];
   writeFileSync(file, `${readFileSync(CONFIGURATION, 'utf8')}\n${ours.join('\n')}\n`, { mode: 0o600 });
   const launch = () => spawnTied('turnserver', ['-c', file], { stdio: 'ignore', cwd: dir });
