@@ -48,12 +48,16 @@ runMain(async () => {
   await ensureNpmPackages();
   await ensurePrograms(PROGRAMS);
   const total = { passed: 0, failed: 0 };
+  const failures = [];
   for (const suite of suites) {
-    const { passed, failed } = await runSuite(suite);
-    total.passed += passed;
-    total.failed += failed;
+    const counts = await runSuite(suite);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    failures.push(...counts.failures.map((failure) => `${suite.name}: ${failure}`));
   }
   process.exitCode = total.failed > 0 ? 1 : 0;
+  // Once more at the end, which is what is left of a log that was cut.
+  for (const failure of failures) say(`${red('✗')} ${failure}`);
   say(`${total.passed} passed, ${total.failed} failed`);
 });
 
@@ -76,6 +80,7 @@ async function runSuite({ name, run }) {
   if (counts.passed + counts.failed === 0) {
     say(`${name}: nothing ran`);
     counts.failed = 1;
+    counts.failures = ['nothing ran'];
   }
   const result = `${name}: ${counts.passed} passed, ${counts.failed} failed`;
   say(`${counts.failed > 0 ? red(`✗ ${result}`) : green(`✓ ${result}`)} ${dim(seconds(since))}\n`);

@@ -6,7 +6,7 @@ import { red, say, step } from './output.mjs';
 import { PINNED_NODE, ROOT, run, runTool } from './run.mjs';
 
 /**
- * @typedef {{ passed: number, failed: number }} Counts
+ * @typedef {{ passed: number, failed: number, failures: string[] }} Counts `failures` names what failed.
  * @typedef {{ name: string, doc: string, run: () => Promise<Counts> }} Suite
  */
 
@@ -78,19 +78,26 @@ function dependencies() {
  * @returns {Promise<Counts>}
  */
 async function checks(list, { detailed = false } = {}) {
-  const counts = { passed: 0, failed: 0 };
+  /** @type {Counts} */
+  const counts = { passed: 0, failed: 0, failures: [] };
   for (const [name, check] of Object.entries(list)) {
     const { code, output } = await check();
-    counts[code === 0 ? 'passed' : 'failed']++;
-    if (code === 0) step(name, detailed ? output.trim().split('\n').at(-1) : '');
-    else say(`${red('✗')} ${name}\n${output.trim()}`);
+    if (code === 0) {
+      counts.passed++;
+      step(name, detailed ? output.trim().split('\n').at(-1) : '');
+    } else {
+      counts.failed++;
+      counts.failures.push(name);
+      say(`${red('✗')} ${name}\n${output.trim()}`);
+    }
   }
   return counts;
 }
 
 /** Runs one of the projects of vitest.config.ts. @param {string} project @returns {Promise<Counts>} */
 async function vitest(project) {
-  return counted(await runVitest(project));
+  const { report, code } = await runVitest(project);
+  return countTests(report, code);
 }
 
 /**
@@ -101,7 +108,7 @@ async function vitest(project) {
 async function vitestTwice(project) {
   const first = await runVitest(project);
   const names = failedFiles(first.report);
-  if (names.length === 0 || names.length > MAX_REPEATED_FILES) return counted(first);
+  if (names.length === 0 || names.length > MAX_REPEATED_FILES) return countTests(first.report, first.code);
   say(`\n── ${project}, once more: ${names.map((name) => relative(ROOT, name)).join(', ')}`);
   const second = await runVitest(project, names);
   const report = {
@@ -111,13 +118,7 @@ async function vitestTwice(project) {
     ],
   };
   for (const line of unstable(first.report, second.report)) say(`${red('!')} passed only when run again: ${line}`);
-  return counted({ report, code: second.code });
-}
-
-/** Names skipped tests. @param {{ report: VitestReport, code: number }} run @returns {Counts} */
-function counted({ report, code }) {
-  for (const line of unfinished(report)) say(`${red('✗')} ${line}`);
-  return countTests(report, code);
+  return countTests(report, second.code);
 }
 
 /** @param {string} project @param {readonly string[]} [files] default: all of the project */
@@ -155,12 +156,22 @@ function readReport(path) {
  * @returns {Counts}
  */
 export function countTests({ testResults }, exitCode) {
-  const counts = { passed: 0, failed: 0 };
+  /** @type {Counts} */
+  const counts = { passed: 0, failed: 0, failures: [] };
+  const fail = (/** @type {string} */ what) => {
+    counts.failed++;
+    counts.failures.push(what);
+  };
   for (const file of testResults) {
-    for (const { status } of file.assertionResults) counts[status === 'passed' ? 'passed' : 'failed']++;
-    if (file.status !== 'passed' && !file.assertionResults.some(({ status }) => status === 'failed')) counts.failed++;
+    for (const { status, fullName } of file.assertionResults) {
+      if (status === 'passed') counts.passed++;
+      else fail(`${status}: ${fullName}`);
+    }
+    if (file.status !== 'passed' && !file.assertionResults.some(({ status }) => status === 'failed')) {
+      fail(`failed as a whole: ${relative(ROOT, file.name)}`);
+    }
   }
-  if (exitCode !== 0 && counts.failed === 0) counts.failed = 1;
+  if (exitCode !== 0 && counts.failed === 0) fail('an error outside of any test');
   return counts;
 }
 
@@ -180,12 +191,4 @@ export function unstable(first, second) {
       .map((t) => t.fullName);
   const passed = new Set(named(second, 'passed'));
   return named(first, 'failed').filter((name) => passed.has(name));
-}
-
-/** @returns skipped tests, which vitest does not report as failures. @param {VitestReport} report */
-function unfinished({ testResults }) {
-  return testResults
-    .flatMap((file) => file.assertionResults)
-    .filter(({ status }) => status !== 'passed' && status !== 'failed')
-    .map(({ status, fullName }) => `${status}: ${fullName}`);
 }
