@@ -4,7 +4,7 @@
  *
  *     npm run build && node bench/scale.ts [--steps 1,20,60,100,150,200,250] [--seconds 10] [--senders 1,2,3]
  *         [--broadcast 100,200,400,800] [--relayed 20]
- *         [--relay-threads default,1] [--busy 0] [--profile FOLDER] [--json FILE]
+ *         [--relay-threads default,1] [--busy 0] [--drain] [--profile FOLDER] [--json FILE]
  *
  * 720p30 at 1.5 Mb/s with audio, directly over UDP on loopback; one viewer per session, then as many viewers of one session as
  * `--broadcast` names, and `--relayed` sessions whose viewers are behind coturn. The media-sender has its own core; headless viewers (ICE, DTLS, RTP headers) and everything else use the
@@ -15,6 +15,9 @@
  *
  * `--relay-threads` measures the relayed sessions with each of these settings of coturn. `--busy` runs so many processes beside it that never wait, on all cores. With `REALTIME_PRIORITY=0` in the environment
  * it shows what the real-time priority brings.
+ *
+ * With `--drain` viewers join and report, but do not read media while it measures: the kernel delivers it into full buffers and
+ * drops it. That is for machines whose other cores cannot feed so many viewers; what is lost then is not the media-sender's.
  *
  * `--profile` writes a CPU profile of each media-sender, which makes it slower.
  */
@@ -44,6 +47,8 @@ const AIM_VIEWERS = 800;
 const SATURATED_PERCENT = 95;
 const SETTLE_MS = 4000;
 const JOIN_INTERVAL_MS = 30;
+/** Time in which viewers that did not read read what has arrived, and play again. */
+const RESUME_MS = 3000;
 const ENCODED_SECONDS = 5;
 /** Limit of sessions and viewers above every step, so that the core is the limit. */
 const CAPACITY = 1000;
@@ -55,6 +60,8 @@ const GC = 'nodejs_gc_duration_seconds';
 
 const statusSchema = z.object({ playing: z.int(), packets: z.int(), lost: z.int(), badTimestamps: z.int() });
 type Status = z.infer<typeof statusSchema>;
+
+type Question = 'status' | 'read' | 'drain';
 
 /** Viewers in their own process. */
 class ViewerProcess {
@@ -73,18 +80,28 @@ class ViewerProcess {
     this.#child.send({ signalingUrls, session, token });
   }
 
+  /** Stops or starts reading of media by all viewers. */
+  async setReading(reading: boolean): Promise<void> {
+    await this.#ask(reading ? 'read' : 'drain');
+  }
+
   async status(): Promise<Status> {
-    this.#child.send('status');
+    return statusSchema.parse(await this.#ask('status'));
+  }
+
+  async #ask(what: Question): Promise<unknown> {
+    this.#child.send(what);
     const [message] = (await once(this.#child, 'message')) as [unknown];
-    return statusSchema.parse(message);
+    return message;
   }
 }
 
 function runViewers(): void {
   const viewers: LightViewer[] = [];
-  process.on('message', (message: 'status' | ConstructorParameters<typeof LightViewer>[0]) => {
-    if (message !== 'status') viewers.push(new LightViewer(message));
-    else process.send?.(summarize(viewers));
+  process.on('message', (message: Question | ConstructorParameters<typeof LightViewer>[0]) => {
+    if (typeof message === 'object') return void viewers.push(new LightViewer(message));
+    if (message !== 'status') for (const viewer of viewers) viewer.setReading(message === 'read');
+    process.send?.(summarize(viewers));
   });
   process.on('disconnect', () => process.exit());
 }
@@ -139,10 +156,12 @@ class ScaleRun {
   /** The session of all viewers, if there is one. */
   #shared: { readonly id: string; readonly token: string } | undefined;
   readonly #isShared: boolean;
+  readonly #drain: boolean;
 
-  constructor(scene: Scene, viewers: ViewerProcess, isShared: boolean) {
+  constructor(scene: Scene, viewers: ViewerProcess, { isShared = false, drain = false }) {
     this.#scene = scene;
     this.#isShared = isShared;
+    this.#drain = drain;
     this.#viewers = viewers;
     this.#senders = scene.stack.processes.filter(({ name }) => name === 'media-sender');
     this.#base = { sessions: 0, mb: this.#residentMb() };
@@ -168,6 +187,7 @@ class ScaleRun {
     const othersCpu = others.map(({ pid }) => cpuSeconds(pid));
     const [cpu, viewersCpu, relayBefore] = [this.#cpuSeconds(), cpuSeconds(this.#viewers.pid), relayCpu()];
     const startedMs = performance.now();
+    if (this.#drain) await this.#viewers.setReading(false);
     await sleep(seconds * 1000);
     const [usedSeconds, wallSeconds] = [this.#cpuSeconds() - cpu, (performance.now() - startedMs) / 1000];
     const viewersSeconds = cpuSeconds(this.#viewers.pid) - viewersCpu;
@@ -178,19 +198,25 @@ class ScaleRun {
     const { sessions: fewer, mb } = this.#base;
     const memoryMbPerSession = (this.#residentMb() - mb) / (sessions - fewer);
     if (fewer === 0) this.#base = { sessions, mb: this.#residentMb() };
-    const [after, bucketsAfter] = [await this.#viewers.status(), await readLateness(this.#senders)];
-    const lateness = countedBetween(buckets, bucketsAfter);
+    const lateness = countedBetween(buckets, await readLateness(this.#senders));
+    if (this.#drain) {
+      await this.#viewers.setReading(true);
+      await sleep(RESUME_MS);
+    }
+    const after = await this.#viewers.status();
+    // What was not read shows as lost; it was sent all the same.
+    const passed = after.packets + after.lost - before.packets - before.lost;
+    const packets = this.#drain ? (passed * wallSeconds) / (wallSeconds + RESUME_MS / 1000) : passed;
     return {
       sessions,
       playing: after.playing,
       corePercent: (100 * usedSeconds) / wallSeconds,
-      cpuMicrosPerPacket: (1e6 * usedSeconds) / (after.packets - before.packets),
+      cpuMicrosPerPacket: (1e6 * usedSeconds) / packets,
       latenessP99Ms: 1000 * quantile(lateness, 0.99),
       latenessP999Ms: 1000 * quantile(lateness, 0.999),
       gcPercent: (100 * ((await readGcSeconds(this.#senders)) - gc)) / wallSeconds,
       viewersPercent: (100 * viewersSeconds) / wallSeconds,
-      relayMicrosPerPacket:
-        relayPid === undefined ? undefined : (1e6 * relaySeconds) / (after.packets - before.packets),
+      relayMicrosPerPacket: relayPid === undefined ? undefined : (1e6 * relaySeconds) / packets,
       othersPercent,
       memoryMbPerSession,
       first: fewer === 0,
@@ -214,9 +240,17 @@ class ScaleRun {
   }
 }
 
+interface MeasureOptions {
+  readonly mediaDir: string;
+  readonly seconds: number;
+  readonly profile: string | undefined;
+  /** Whether viewers do not read while the sender is measured, so that they take none of its CPU. */
+  readonly drain: boolean;
+}
+
 /** Runs the steps on a number of media-senders, until one cannot keep up. */
 async function measureSteps(
-  { mediaDir, seconds, profile }: { mediaDir: string; seconds: number; profile: string | undefined },
+  { mediaDir, seconds, profile, drain }: MeasureOptions,
   senders: number,
   steps: readonly number[],
   {
@@ -252,7 +286,7 @@ async function measureSteps(
     // Wait until the idle clip is loaded.
     await scene.producer.endSession((await scene.producer.createSession('bench')).id);
     await sleep(1000);
-    const run = new ScaleRun(scene, viewers, isShared);
+    const run = new ScaleRun(scene, viewers, { isShared, drain });
     const results: Step[] = [];
     for (const sessions of steps) {
       const step = await run.measure(sessions, seconds);
@@ -400,7 +434,7 @@ function best(steps: readonly Step[]): number {
 
 /** @param relayThreads settings of coturn, or `default`. */
 async function measureRelayed(
-  options: Parameters<typeof measureSteps>[0],
+  options: MeasureOptions,
   steps: readonly number[],
   relayThreads: readonly string[],
 ): Promise<Figure[]> {
@@ -423,6 +457,7 @@ async function main(): Promise<void> {
       relayed: { type: 'string', default: '20' },
       'relay-threads': { type: 'string', default: 'default' },
       busy: { type: 'string', default: '0' },
+      drain: { type: 'boolean', default: false },
       profile: { type: 'string' },
       json: { type: 'string' },
     },
@@ -434,7 +469,7 @@ async function main(): Promise<void> {
     await makeBusyClip(join(mediaDir, 'bench/idle/idle.mov'), { seconds: 10, fps: 30, size: '1280x720' });
     keepBusy(cleanup, Number(values.busy));
     const steps = numbers(values.steps);
-    const options = { mediaDir, seconds: Number(values.seconds), profile: values.profile };
+    const options = { mediaDir, seconds: Number(values.seconds), profile: values.profile, drain: values.drain };
     const found: Figure[] = [];
     for (const senders of numbers(values.senders)) {
       const group = `${senders} media-sender${senders === 1 ? '' : 's'}`;

@@ -83,6 +83,7 @@ export class LightViewer {
   #currentClosed = false;
   #lastFrameMs: number | undefined;
   #closed = false;
+  #isReading = true;
 
   constructor(options: LightViewerOptions) {
     this.#options = options;
@@ -101,6 +102,12 @@ export class LightViewer {
 
   get epoch(): number {
     return this.#current?.epoch ?? 0;
+  }
+
+  /** Stops or starts reading of media; without it, nothing counts as lost. See {@link MediaLink.setReading}. */
+  setReading(reading: boolean): void {
+    this.#isReading = reading;
+    this.#current?.setReading(reading);
   }
 
   /** Leaves the session, or disappears silently. */
@@ -252,7 +259,7 @@ export class LightViewer {
   #checkMedia(): void {
     const nowMs = performance.now();
     if (this.#next && nowMs - this.#next.openedMs > CONNECT_TIMEOUT_MS) this.#dropNext();
-    if (!this.#joined || this.playing || this.#next || this.ended) return;
+    if (!this.#joined || this.playing || this.#next || this.ended || !this.#isReading) return;
     if (this.record.waitingPosition !== undefined) return;
     const lost = this.#current?.lastPacketMs ?? 0;
     const waitedMs = nowMs - Math.max(this.#askedAtMs, lost + SILENCE_MS - FIRST_RECONNECT_MS);

@@ -65,6 +65,11 @@ export class MediaLink {
     this.#heartbeat = setInterval(() => link.sendReceiverReport(), REPORT_INTERVAL_MS);
   }
 
+  /** See {@link ReceiverLink.setReading}. */
+  setReading(reading: boolean): void {
+    this.#link?.setReading(reading);
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#heartbeat);

@@ -1,4 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { Socket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IceServer } from '@humancast/protocol';
 import {
@@ -166,6 +167,18 @@ export class ReceiverLink {
     if (!this.#closed) void this.#ice.send(datagram).catch(() => {});
   }
 
+  /**
+   * Stops or starts reading of its UDP sockets: what arrives meanwhile fills their buffers, and then the kernel drops it. It
+   * still sends. For benchmarks, in which a viewer must not use the CPU that the sender is measured on.
+   */
+  setReading(reading: boolean): void {
+    const { protocols } = this.#ice as unknown as {
+      readonly protocols: readonly { transport?: { socket?: unknown } }[];
+    };
+    for (const { transport } of protocols)
+      if (transport?.socket instanceof Socket) setReading(transport.socket, reading);
+  }
+
   /** Whether it has a relay candidate. */
   get isRelayed(): boolean {
     return this.#ice.localCandidates.some(({ type }) => type === 'relay');
@@ -242,6 +255,16 @@ export class ReceiverLink {
     this.#srtp = new SrtpSession({ keys, profile });
     this.#srtcp = new SrtcpSession({ keys, profile });
   }
+}
+
+/** Node.js has no such method; its UDP handle has. */
+function setReading(socket: Socket, reading: boolean): void {
+  const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  const state = socket as unknown as Record<symbol, { readonly handle: { recvStart(): void; recvStop(): void } }>;
+  const handle = key && state[key]?.handle;
+  if (!handle) throw new Error('this version of Node.js keeps the handle of a UDP socket elsewhere');
+  if (reading) handle.recvStart();
+  else handle.recvStop();
 }
 
 function turnOptions(iceServers: readonly IceServer[]) {
