@@ -112,6 +112,8 @@ interface Step {
   readonly playing: number;
   readonly corePercent: number;
   readonly cpuMicrosPerPacket: number;
+  /** Packets a second to each viewer. */
+  readonly packetsPerSecond: number;
   readonly latenessP99Ms: number;
   readonly latenessP999Ms: number;
   /** Time in garbage collection, of a core. */
@@ -212,6 +214,7 @@ class ScaleRun {
       playing: after.playing,
       corePercent: (100 * usedSeconds) / wallSeconds,
       cpuMicrosPerPacket: (1e6 * usedSeconds) / packets,
+      packetsPerSecond: packets / wallSeconds / sessions,
       latenessP99Ms: 1000 * quantile(lateness, 0.99),
       latenessP999Ms: 1000 * quantile(lateness, 0.999),
       gcPercent: (100 * ((await readGcSeconds(this.#senders)) - gc)) / wallSeconds,
@@ -271,6 +274,8 @@ async function measureSteps(
         MAX_VIEWERS: String(CAPACITY),
         HOST_VIEWERS: String(CAPACITY),
         VIEWERS_PER_SESSION: String(CAPACITY),
+        // These viewers report no bandwidth, so of a ladder they would get a lower rung.
+        RENDITIONS: 'vp8:vp8:1280x720:1500k',
         ...LOAD_ENV,
       },
       place: async ({ name }) => (profile !== undefined && name === 'media-sender' ? { env } : {}),
@@ -318,7 +323,7 @@ function stepLine(step: Step, isShared: boolean): string {
     step;
   return (
     `${sessions} ${nounOf(isShared)} (${playing} play): ${corePercent.toFixed(0)} % of a core, ` +
-    `${cpuMicrosPerPacket.toFixed(1)} µs per packet, lateness p99 ${latenessP99Ms.toFixed(1)}, p99.9 ${latenessP999Ms.toFixed(1)} ms, ` +
+    `${cpuMicrosPerPacket.toFixed(1)} µs per packet of ${step.packetsPerSecond.toFixed(0)} a second each, lateness p99 ${latenessP99Ms.toFixed(1)}, p99.9 ${latenessP999Ms.toFixed(1)} ms, ` +
     `${memoryMbPerSession.toFixed(1)} MB each, GC ${step.gcPercent.toFixed(1)} %, viewers' process ${step.viewersPercent.toFixed(0)} %`
   );
 }
@@ -401,6 +406,7 @@ function stepFigures(group: string, step: Step, alone: boolean, isShared = false
     },
     { group, name: `${name}: CPU of a core`, value: step.corePercent, unit: '%' },
     { group, name: `${name}: CPU per packet`, value: step.cpuMicrosPerPacket, unit: 'µs', note: `${step.lost} lost` },
+    { group, name: `${name}: packets a second to each viewer`, value: step.packetsPerSecond, unit: '', digits: 0 },
     { group, name: `${name}: garbage collection, of a core`, value: step.gcPercent, unit: '%' },
     { group, name: `${name}: CPU of the viewers' process`, value: step.viewersPercent, unit: '%' },
     ...Object.entries(step.othersPercent).map(([process, value]) => ({
