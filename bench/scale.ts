@@ -480,7 +480,9 @@ async function main(): Promise<void> {
     for (const senders of numbers(values.senders)) {
       const group = `${senders} media-sender${senders === 1 ? '' : 's'}`;
       const alone = senders === 1;
-      const results = await measureSteps(options, senders, alone ? steps : steps.filter((n) => n <= TAIL_SESSIONS));
+      // Several of them have no core of their own, unless viewers take next to nothing.
+      const fitting = alone || values.drain ? steps : steps.filter((n) => n <= TAIL_SESSIONS);
+      const results = await measureSteps(options, senders, fitting);
       found.push(...results.flatMap((step) => stepFigures(group, step, alone)));
       if (alone) found.push(...capacityFigures(best(results), encodersPerCore(temporaryFolder(cleanup))));
     }
